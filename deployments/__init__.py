@@ -1,0 +1,1 @@
+"""Deployments as data, and the demo."""

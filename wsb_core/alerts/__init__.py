@@ -1,0 +1,1 @@
+"""Slack first; every channel behind one port, every message through the outbox."""

@@ -1,0 +1,1 @@
+"""Returns, attribution and the report."""

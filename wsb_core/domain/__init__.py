@@ -1,0 +1,1 @@
+"""The nouns of the desk. Imports nothing else of ours."""

@@ -1,0 +1,1 @@
+"""The practice exchange over HTTP and WebSocket, in the vendors' wire formats."""

@@ -1,0 +1,1 @@
+"""How an order is worked: ticket, submit once, confirm, walk the limit."""

@@ -1,0 +1,1 @@
+"""Option prices, greeks and implied volatility: arrays in, arrays out."""
