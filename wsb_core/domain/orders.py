@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -151,6 +151,8 @@ class Proposal:
     facts: Mapping[str, str] = field(default_factory=dict)
     quantity: int | None = None
     """Units to close; None on an opening proposal, which risk sizes."""
+    urgent: bool = False
+    """A hard-risk exit, which may cross the spread."""
 
     @property
     def underlying(self) -> Underlying:
@@ -254,6 +256,22 @@ class ApprovedOrder:
     def __post_init__(self) -> None:
         if self._seal is not _REVIEW_SEAL:
             raise TypeError("ApprovedOrder is made by Review.approve() alone")
+
+    def at(self, limit: Price, attempt: int, quantity: int | None = None) -> ApprovedOrder:
+        """The same approval, sent at another price: for an entry ``order.limit`` is the worst approved.
+
+        A close is approved at any price, because an exit is never gated.
+
+        Raises: ValueError for an entry's worse limit, or a larger quantity than was approved.
+        """
+        size = self.order.quantity if quantity is None else quantity
+        if self.order.effect is Effect.OPEN and limit < self.order.limit:
+            raise ValueError(f"limit {limit} is worse than the approved {self.order.limit}")
+        if size > self.order.quantity:
+            raise ValueError(f"quantity {size} is more than the approved {self.order.quantity}")
+        key = replace(self.order.key, attempt=attempt)
+        order = replace(self.order, key=key, limit=limit, quantity=size)
+        return replace(self, order=order)
 
 
 @dataclass(frozen=True, slots=True)

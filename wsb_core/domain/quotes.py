@@ -176,8 +176,9 @@ class Market:
     """One underlying as seen at ``as_of``. Exists only with the proof that its data passed the checks.
 
     ``bars`` are daily, completed sessions before today's, oldest first, columns
-    open high low close volume, adjusted for splits and dividends; ``today`` is the session so far
-    (same columns), flagged apart because it is not a completed bar.
+    open high low close volume, adjusted for splits and dividends; empty where a decision needs no
+    history (exits). ``today`` is the session so far (same columns), apart because it is not a
+    completed bar.
     """
 
     underlying: Underlying
@@ -195,7 +196,7 @@ class Market:
     def __post_init__(self) -> None:
         require_aware(self.as_of)
         suites = {proof.suite for proof in self.proofs}
-        missing = {"bars", "option_chain"} - suites
+        missing = ({"bars", "option_chain"} if len(self.bars) else {"option_chain"}) - suites
         if missing:
             raise ValueError(f"market of {self.underlying} lacks a passed check of {sorted(missing)}")
         if any(not isinstance(proof, Passed) for proof in self.proofs):

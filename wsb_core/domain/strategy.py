@@ -152,16 +152,7 @@ class Close:
     confirm: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Roll:
-    """Close it and open ``into`` because ``rule`` fired."""
-
-    rule: str
-    detail: str
-    into: Proposal
-
-
-Decision = Hold | Close | Roll
+Decision = Hold | Close
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,194 @@
+"""May this run do anything at all: session, window, halts, lease, reconciliation, arming."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from prefect import task
+from prefect.runtime import flow_run
+from pydantic import BaseModel
+
+from tasks.retry import ONCE
+from tasks.wiring import Wiring, wiring
+from wsb_core import __version__
+from wsb_core.domain.calendar import NEW_YORK, Session, session_on
+from wsb_core.domain.errors import NotArmed, ReconciliationBreak
+from wsb_core.domain.ids import AccountId, RunId, StrategyName
+from wsb_core.domain.strategy import AnyStrategy
+from wsb_core.ledger import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """An open desk: what every later task of the run is told."""
+
+    run_id: RunId
+    account: AccountId
+    session: Session
+    slot: str
+    as_of: datetime
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Why the run ends here, completed and with nothing done."""
+
+    reason: str
+
+
+@task(**ONCE)
+def open_desk(flow: str, strategy: AnyStrategy, params: BaseModel) -> Desk | Closed:
+    """Open the desk for entries of ``strategy``, or say why it stays closed.
+
+    Raises: ReconciliationBreak when the last reconciliation found a difference nobody explained;
+    NotArmed when live trading is not armed; LedgerError when the ledger is at the wrong migration.
+    """
+    w = wiring()
+    now = w.clock.now()
+    session = _session(w, now)
+    if session is None or not session.is_open(now):
+        return _closed(w, flow, now, strategy.name, params, f"market closed at {_local(now)}")
+    slot = strategy.cadence.slot_at(session, now)
+    if slot is None:
+        windows = ", ".join(f"{s.name} from {_local(s.starts(session))}" for s in strategy.cadence.slots)
+        return _closed(
+            w, flow, now, strategy.name, params, f"{_local(now)} is outside the windows: {windows}"
+        )
+    halts = [h for scope in ("*", strategy.name) for h in w.ledger.halts(scope)]
+    if halts:
+        worst = halts[0]
+        return _closed(
+            w, flow, now, strategy.name, params, f"halted ({worst.kind}, {worst.scope}): {worst.reason}"
+        )
+    _require_armed(w, now)
+    _require_reconciled(w, now)
+    return _open(w, flow, session, slot.name, now, strategy.name, params)
+
+
+@task(**ONCE)
+def open_exit_desk(flow: str) -> Desk | Closed:
+    """Open the desk for exits: only the session, the lease and arming count; no halt and no entry gate does."""
+    w = wiring()
+    now = w.clock.now()
+    session = _session(w, now)
+    if session is None or not session.is_open(now):
+        return _closed(w, flow, now, None, None, f"market closed at {_local(now)}")
+    _require_armed(w, now)
+    local = now.astimezone(NEW_YORK)
+    slot = f"exit-{local:%H}{local.minute // 5 * 5:02d}"
+    return _open(w, flow, session, slot, now, None, None)
+
+
+@task(**ONCE)
+def open_books(flow: str) -> Desk:
+    """A desk that only reads and books: any time of day, on trading days and off them."""
+    w = wiring()
+    now = w.clock.now()
+    day = now.astimezone(NEW_YORK).date()
+    session = session_on(day) or Session(day, now, now)
+    return _open(w, flow, session, f"{now.astimezone(NEW_YORK):%H%M}", now, None, None)
+
+
+def config_hash(params: BaseModel | None) -> str:
+    """A short digest of a run's parameters and code version: the same inputs, the same digest."""
+    text = f"{__version__}\n{params.model_dump_json() if params is not None else ''}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def run_id() -> RunId:
+    """This flow run's id, the same that the Prefect UI shows."""
+    return RunId(str(flow_run.id))
+
+
+def _session(w: Wiring, now: datetime) -> Session | None:
+    day = now.astimezone(NEW_YORK).date()
+    ours, theirs = session_on(day), w.broker.session(day)
+    if (ours and (ours.opens, ours.closes)) != (theirs and (theirs.opens, theirs.closes)):
+        raise ReconciliationBreak(
+            f"calendar of {day}: ours says {_hours(ours)}, the broker's {_hours(theirs)}"
+        )
+    return ours
+
+
+def _hours(session: Session | None) -> str:
+    return "closed" if session is None else f"{_local(session.opens)} to {_local(session.closes)}"
+
+
+def _local(at: datetime) -> str:
+    return f"{at.astimezone(NEW_YORK):%a %Y-%m-%d %H:%M} ET"
+
+
+def _require_armed(w: Wiring, now: datetime) -> None:
+    if w.settings.mode != "live":
+        return
+    until = w.ledger.armed_until(w.account)
+    if until is None or until <= now:
+        raise NotArmed(
+            f"live trading of {w.account} is not armed (last arming: {until}); arm it or use another mode"
+        )
+
+
+def _require_reconciled(w: Wiring, now: datetime) -> None:
+    last = w.ledger.last_reconciliation(w.account)
+    limit = timedelta(minutes=w.settings.reconcile_max_age_minutes)
+    if last is None:
+        raise ReconciliationBreak(f"{w.account} was never reconciled: run the flow reconcile first")
+    if not last.clean:
+        raise ReconciliationBreak(f"the reconciliation at {_local(last.at)} found unexplained differences")
+    if now - last.at > limit:
+        minutes = (now - last.at).total_seconds() / 60
+        raise ReconciliationBreak(f"last clean reconciliation is {minutes:.0f} minutes old, over {limit}")
+
+
+def _open(
+    w: Wiring,
+    flow: str,
+    session: Session,
+    slot: str,
+    now: datetime,
+    strategy: StrategyName | None,
+    params: BaseModel | None,
+) -> Desk:
+    if not w.ledger.has_account(w.account):
+        _first_day(w, now)
+    _start(w, flow, session, slot, now, strategy, params)
+    ttl = timedelta(seconds=w.settings.lease_seconds)
+    lease = w.ledger.acquire_lease(w.account, w.settings.trader, now, ttl)
+    return Desk(run_id(), w.account, session, slot, now, lease)
+
+
+def _first_day(w: Wiring, now: datetime) -> None:
+    """Open the ledger's account from a flat broker account: anything else has to be rebuilt first."""
+    held = w.broker.holdings()
+    if held:
+        names = ", ".join(h.instrument.symbol for h in held[:5])
+        raise ReconciliationBreak(
+            f"{w.account} is new to the ledger and holds {names}: start from a flat account"
+        )
+    w.ledger.open_account(w.account, w.settings.mode, w.broker.account().cash, now)
+
+
+def _start(
+    w: Wiring, flow: str, session: Session | None, slot: str | None, now: datetime, strategy: Any, params: Any
+) -> None:
+    w.ledger.start_run(
+        run_id(),
+        flow=flow,
+        strategy=strategy,
+        session=session.day if session else None,
+        slot=slot,
+        account=w.account,
+        config_hash=config_hash(params),
+        code_version=__version__,
+        at=now,
+    )
+
+
+def _closed(w: Wiring, flow: str, now: datetime, strategy: Any, params: Any, reason: str) -> Closed:
+    _start(w, flow, None, None, now, strategy, params)
+    w.ledger.finish_run(run_id(), "skipped", reason, now)
+    return Closed(reason)

@@ -1,0 +1,96 @@
+"""One settings model, read once by ``tasks/wiring.py`` and the command line, and by nothing else."""
+
+from __future__ import annotations
+
+import socket
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .domain.errors import ConfigError
+
+PRACTICE_URL = "http://127.0.0.1:8765"
+PAPER_URL = "https://paper-api.alpaca.markets"
+LIVE_URL = "https://api.alpaca.markets"
+DATA_URL = "https://data.alpaca.markets"
+
+
+class Mode(StrEnum):
+    PRACTICE = "practice"
+    PAPER = "paper"
+    LIVE = "live"
+
+
+class Settings(BaseSettings):
+    """Everything that differs between machines. Names are environment variables, read also from ``.env``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="WSB_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    mode: Mode = Field(Mode.PRACTICE, description="practice (default), paper or live")
+    account: str = Field("PRACTICE", min_length=1, description="account number at the broker")
+    database_url: str = Field("sqlite:///var/ledger.db", description="SQLAlchemy address of the ledger")
+    practice_url: str = Field(PRACTICE_URL, description="where the practice exchange listens")
+    trader: str = Field(
+        default_factory=socket.gethostname, description="who holds the trader lease: one per installation"
+    )
+    stock_feed: str = Field("sip", description="sip (needs the plan) or iex")
+    option_feed: str = Field("opra", description="opra (needs the plan) or indicative")
+    deadline_seconds: float = Field(10.0, gt=0, le=60, description="longest wait for one vendor call")
+    lease_seconds: int = Field(120, ge=15, le=3600, description="life of the trader lease between renewals")
+    reconcile_max_age_minutes: int = Field(
+        20, ge=1, le=1440, description="oldest clean reconciliation that lets an entry through"
+    )
+    alpaca_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("ALPACA_API_KEY"))
+    alpaca_secret_key: SecretStr | None = Field(None, validation_alias=AliasChoices("ALPACA_SECRET_KEY"))
+    slack_token: SecretStr | None = Field(None, validation_alias=AliasChoices("SLACK_BOT_TOKEN"))
+    slack_channel: str = Field("#trading", validation_alias=AliasChoices("SLACK_CHANNEL"))
+    slack_webhook: SecretStr | None = Field(None, validation_alias=AliasChoices("SLACK_WEBHOOK_URL"))
+    slack_base_url: str | None = Field(None, validation_alias=AliasChoices("SLACK_BASE_URL"))
+
+    @property
+    def broker_url(self) -> str:
+        """The trading host that belongs to the mode; there is no way to mix them."""
+        return {Mode.PRACTICE: self.practice_url, Mode.PAPER: PAPER_URL, Mode.LIVE: LIVE_URL}[self.mode]
+
+    @property
+    def data_url(self) -> str:
+        return self.practice_url if self.mode is Mode.PRACTICE else DATA_URL
+
+    def keys(self) -> tuple[str, str]:
+        """API key and secret.
+
+        Raises: ConfigError naming the missing variable; the practice exchange needs none.
+        """
+        if self.mode is Mode.PRACTICE:
+            return ("practice", "practice")
+        found = []
+        for name, value in (
+            ("ALPACA_API_KEY", self.alpaca_api_key),
+            ("ALPACA_SECRET_KEY", self.alpaca_secret_key),
+        ):
+            if value is None or not value.get_secret_value():
+                raise ConfigError(
+                    f"{name} is not set; mode {self.mode} needs it: put it into .env or the environment"
+                )
+            found.append(value.get_secret_value())
+        return (found[0], found[1])
+
+
+def read_settings(env_file: Path | None = None) -> Settings:
+    """Settings from the environment and ``.env``.
+
+    Raises: ConfigError naming every bad field, its value and what is allowed.
+    """
+    try:
+        return Settings(_env_file=env_file) if env_file else Settings()
+    except ValidationError as error:
+        lines = []
+        for item in error.errors():
+            field = str(item["loc"][0])
+            name = field if field.isupper() else f"WSB_{field.upper()}"
+            lines.append(f"{name}={item['input']!r}: {item['msg']}")
+        raise ConfigError("bad settings: " + "; ".join(lines)) from None

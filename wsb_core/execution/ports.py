@@ -1,0 +1,70 @@
+"""What execution needs of the ledger; ``wsb_core.ledger.Ledger`` is the one that keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from wsb_core.domain.ids import BrokerOrderId, ClientOrderId, Price
+from wsb_core.domain.orders import ApprovedOrder, IntentKey, Order, OrderState
+
+
+class IntentView(Protocol):
+    """An order as the ledger remembers it."""
+
+    @property
+    def order(self) -> Order: ...
+
+    @property
+    def state(self) -> OrderState: ...
+
+    @property
+    def created(self) -> bool: ...
+
+    @property
+    def broker_order_id(self) -> BrokerOrderId | None: ...
+
+    @property
+    def filled(self) -> int: ...
+
+    @property
+    def created_at(self) -> datetime: ...
+
+
+LeaseView = Any
+"""The ledger's own lease object: execution only carries it."""
+
+
+class IntentBook(Protocol):
+    """The part of the ledger that orders go through."""
+
+    def record_intent(
+        self, run_id: Any, approved: ApprovedOrder, *, lease: Any, at: datetime
+    ) -> IntentView: ...
+
+    def mark_sending(self, client_order_id: ClientOrderId, *, lease: Any, at: datetime) -> bool:
+        """Commit ``SENDING``; False, and nothing changed, when another run did."""
+        ...
+
+    def move_order(
+        self,
+        client_order_id: ClientOrderId,
+        state: OrderState,
+        *,
+        at: datetime,
+        evidence: Mapping[str, str],
+        broker_order_id: BrokerOrderId | None = None,
+        filled: int | None = None,
+        average: Price | None = None,
+    ) -> None: ...
+
+    def intent(self, client_order_id: ClientOrderId) -> IntentView: ...
+
+    def next_attempt(self, key: IntentKey) -> int:
+        """The attempt that may be sent now: a settled one's successor, or the unsettled one itself."""
+        ...
+
+    def attempts(self, key: IntentKey) -> tuple[IntentView, ...]:
+        """Every recorded attempt of the decision that ``key`` names, oldest first."""
+        ...

@@ -1,0 +1,102 @@
+"""Checked frames in, panels and markets out."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from wsb_core.domain.calendar import Session
+from wsb_core.domain.checks import Passed
+from wsb_core.domain.ids import Underlying
+from wsb_core.domain.quotes import Chain, Events, Market, Quote
+from wsb_core.domain.strategy import Panel
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Share of a full day's volume done by each tenth of the session. An assumed U shape (heavy first and
+# last half hour), not a measured profile: relative volume built on it is a coarse figure.
+_CUMULATIVE = (0.0, 0.15, 0.26, 0.36, 0.45, 0.53, 0.60, 0.67, 0.75, 0.85, 1.0)
+
+
+def volume_fraction(session: Session, at: datetime) -> float:
+    """Share of the day's volume that is usually done by ``at``: 0 before the open, 1 after the close.
+
+    Half days stretch the same shape over their shorter session.
+    """
+    elapsed = (at - session.opens) / (session.closes - session.opens)
+    position = min(max(elapsed, 0.0), 1.0) * (len(_CUMULATIVE) - 1)
+    index = min(int(position), len(_CUMULATIVE) - 2)
+    low, high = _CUMULATIVE[index], _CUMULATIVE[index + 1]
+    return low + (high - low) * (position - index)
+
+
+def build_panel(
+    history: pd.DataFrame,
+    today: pd.DataFrame | None,
+    *,
+    session: Session,
+    at: datetime,
+    benchmark: Underlying | None,
+) -> Panel:
+    """Wide frames from long ones, the session in progress as the last row.
+
+    ``history`` holds completed sessions before ``session`` only; ``today`` the session so far, its
+    volume scaled up to a full day by the usual share done by ``at``. Tickers that did not come
+    today have NaN in the last row. The benchmark is taken out of the tickers.
+
+    Raises: ValueError when ``history`` reaches into ``session`` or beyond.
+    """
+    import pandas as pd
+
+    if len(history) and history["session"].max() >= pd.Timestamp(session.day):
+        raise ValueError(f"history reaches {history['session'].max():%Y-%m-%d}, not before {session.day}")
+    frame = history
+    if today is not None and len(today):
+        scaled = today.assign(
+            session=pd.Timestamp(session.day),
+            volume=today["volume"] / max(volume_fraction(session, at), 0.01),
+        )
+        frame = pd.concat([history, scaled], ignore_index=True)
+    wide = {
+        column: frame.pivot(index="session", columns="symbol", values=column).sort_index()
+        for column in ("open", "high", "low", "close", "volume")
+    }
+    index = None
+    if benchmark is not None and benchmark in wide["close"].columns:
+        index = wide["close"][benchmark]
+        wide = {name: table.drop(columns=benchmark) for name, table in wide.items()}
+    return Panel(benchmark=index, **wide)
+
+
+def build_market(
+    underlying: Underlying,
+    *,
+    panel: Panel,
+    session: date,
+    at: datetime,
+    spot: Quote,
+    chain: Chain,
+    events: Events,
+    proofs: tuple[Passed, ...],
+    iv_percentile: float | None,
+) -> Market:
+    """One underlying's market out of the checked panel and chain."""
+    import pandas as pd
+
+    columns = {name: getattr(panel, name)[underlying] for name in ("open", "high", "low", "close", "volume")}
+    bars = pd.DataFrame(columns).dropna()
+    stamp = pd.Timestamp(session)
+    today = bars.loc[stamp] if stamp in bars.index else None
+    return Market(
+        underlying=underlying,
+        as_of=at,
+        session=session,
+        spot=spot,
+        bars=bars.loc[bars.index < stamp],
+        today=today,
+        chain=chain,
+        events=events,
+        proofs=proofs,
+        iv_percentile=iv_percentile,
+    )
