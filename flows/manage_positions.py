@@ -6,15 +6,15 @@ from typing import Any
 
 from prefect import State, flow
 from prefect.states import Completed
-from tasks.checks import check_held
-from tasks.record import record_exits
 
 from tasks.book import load_book_for_exits
+from tasks.checks import check_held
 from tasks.decide import confirm_exits, manage_book, review_exits
 from tasks.desk import Closed, open_exit_desk
 from tasks.market import fetch_held
 from tasks.notify import alert_failure
 from tasks.orders import place_orders
+from tasks.record import record_exits
 
 
 @flow(name="manage-positions", timeout_seconds=900, on_failure=[alert_failure], on_crashed=[alert_failure])

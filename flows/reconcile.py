@@ -6,11 +6,11 @@ from typing import Any
 
 from prefect import State, flow
 from prefect.states import Completed
-from tasks.record import finish
 
 from tasks.book import act_on_breaks, reconcile_account
 from tasks.desk import open_books
 from tasks.notify import alert_failure
+from tasks.record import finish
 
 
 @flow(name="reconcile", timeout_seconds=600, on_failure=[alert_failure], on_crashed=[alert_failure])

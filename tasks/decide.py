@@ -62,11 +62,15 @@ def propose_orders(
     strategy: AnyStrategy, params: StrategyParams, markets: Sequence[Market], book: Book
 ) -> tuple[tuple[Proposal, ...], tuple[Refusal, ...]]:
     """The strategy's wishes, each priced at the worst price its order may be walked to."""
-    proposals, refusals = [], []
+    proposals: list[Proposal] = []
+    refusals: list[Refusal] = []
     for market in markets:
         for wish in strategy.propose(market, book, params):
             priced = ticket(wish, market) if isinstance(wish, Proposal) else wish
-            (proposals if isinstance(priced, Proposal) else refusals).append(priced)  # type: ignore[arg-type]
+            if isinstance(priced, Proposal):
+                proposals.append(priced)
+            else:
+                refusals.append(priced)
     return tuple(proposals), tuple(refusals)
 
 

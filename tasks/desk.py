@@ -71,7 +71,7 @@ def open_desk(flow: str, strategy: AnyStrategy, params: BaseModel) -> Desk | Clo
 
 @task(**ONCE)
 def open_exit_desk(flow: str) -> Desk | Closed:
-    """Open the desk for exits: only the session, the lease and arming count; no halt and no entry gate does."""
+    """Open the desk for exits: session, lease and arming count; no halt and no entry gate does."""
     w = wiring()
     now = w.clock.now()
     session = _session(w, now)

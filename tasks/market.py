@@ -49,9 +49,9 @@ def fetch_bars(desk: Desk, universe: Sequence[Underlying], needs: Needs) -> Fetc
 
 
 @task(**READ)
-def fetch_chains(desk: Desk, underlyings: Sequence[Underlying], window: ChainWindow) -> Quoted:
+def fetch_chains(desk: Desk, underlyings: Sequence[Underlying], needs: Needs) -> Quoted:
     """Spot quotes and option chains of the candidates. One chain that cannot be read fails the task."""
-    return read_chains(underlyings, window, desk.session.day)
+    return read_chains(underlyings, needs.chain, desk.session.day)
 
 
 @task(**READ)

@@ -18,13 +18,13 @@ def notify(
     Alerts carry the wall's time, in practice too: they tell a person when to act. When the ledger
     itself cannot be reached, the message goes straight to the channels.
     """
-    from wsb_core.alerts import Alert, deliver
+    from wsb_core.alerts import Alert, AlertSeverity, deliver
 
     now = WallClock().now()
-    alert = Alert(severity=severity, title=title, what=what, did=did, do=do, link=link, at=now)
+    alert = Alert(AlertSeverity(severity), title, what, did, do, now, link=link or None)
     try:
         w = wiring()
-        w.ledger.enqueue_alert(key, severity, alert.title, alert.body(), now)
+        w.ledger.enqueue_alert(key, severity, alert.title, alert.body, now)
         deliver(w.ledger, w.channels, now)
     except Exception:
         log.exception("alert %s could not be queued: %s", key, title)
@@ -34,7 +34,7 @@ def notify(
 def _directly(alert: Any) -> None:
     for channel in wiring().channels:
         try:
-            channel.send(alert.title, alert.body())
+            channel.send(alert.title, alert.body)
         except Exception:
             log.exception("alert could not be sent to %s: %s", channel.name, alert.title)
 

@@ -12,7 +12,9 @@ from functools import cached_property
 from wsb_core.config import Mode, Settings, read_settings
 from wsb_core.domain.ids import AccountId
 from wsb_core.domain.ports import AlertChannel, Broker, Clock, MarketData
+from wsb_core.domain.quotes import FeedClass
 from wsb_core.ledger import Ledger, open_ledger
+from wsb_core.market.events import EventSource, NoEvents
 
 
 class WallClock:
@@ -45,9 +47,9 @@ class Wiring:
     def clock(self) -> Clock:
         """Simulated time on the practice exchange, the wall's otherwise."""
         if self.settings.mode is Mode.PRACTICE:
-            from wsb_core.exchange.client import PracticeClock
+            from wsb_core.exchange.client import PracticeClock, PracticeControl
 
-            return PracticeClock(self.settings.practice_url)
+            return PracticeClock(PracticeControl(self.settings.practice_url))
         return WallClock()
 
     @cached_property
@@ -81,16 +83,31 @@ class Wiring:
         )
 
     @cached_property
-    def channels(self) -> tuple[AlertChannel, ...]:
-        """Slack when it is configured; the log always."""
-        from wsb_core.alerts import open_channels
+    def events(self) -> EventSource:
+        """Earnings dates: the demo extra's table in practice, unknown elsewhere."""
+        if self.settings.mode is Mode.PRACTICE:
+            from wsb_core.providers.packaged_earnings import packaged_earnings
 
-        return open_channels(
-            token=self.settings.slack_token and self.settings.slack_token.get_secret_value(),
-            channel=self.settings.slack_channel,
-            webhook=self.settings.slack_webhook and self.settings.slack_webhook.get_secret_value(),
-            base_url=self.settings.slack_base_url,
-        )
+            return packaged_earnings()
+        return NoEvents()
+
+    @property
+    def required_feed(self) -> FeedClass | None:
+        """Orders on paper and live accounts need real-time quotes; practice trades on any, labelled."""
+        return None if self.settings.mode is Mode.PRACTICE else FeedClass.REALTIME
+
+    @cached_property
+    def channels(self) -> tuple[AlertChannel, ...]:
+        """The log always, and Slack when a token or a webhook is configured."""
+        from wsb_core.alerts import LogChannel, SlackChannel, SlackWebhookChannel
+
+        found: list[AlertChannel] = [LogChannel()]
+        if self.settings.slack_token is not None:
+            token = self.settings.slack_token.get_secret_value()
+            found.append(SlackChannel(token, self.settings.slack_channel, self.settings.slack_base_url))
+        if self.settings.slack_webhook is not None:
+            found.append(SlackWebhookChannel(self.settings.slack_webhook.get_secret_value()))
+        return tuple(found)
 
 
 _current: list[Wiring] = []

@@ -48,7 +48,7 @@ class Needs:
 
     bars: int
     """Completed daily sessions of history."""
-    chain: ChainWindow | None
+    chain: ChainWindow
     benchmark: Underlying | None = None
 
 

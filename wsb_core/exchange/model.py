@@ -9,11 +9,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..domain.contracts import Instrument, OptionContract
-from ..domain.ids import Cash, Price, Underlying
-from ..domain.orders import Action
-from ..domain.quotes import OptionQuote, Quote
-from ..domain.strategy import ChainWindow
+from wsb_core.domain.contracts import Instrument, OptionContract
+from wsb_core.domain.ids import Cash, Price, Underlying
+from wsb_core.domain.orders import Action
+from wsb_core.domain.quotes import OptionQuote, Quote
+from wsb_core.domain.strategy import ChainWindow
 
 if TYPE_CHECKING:
     import pandas as pd

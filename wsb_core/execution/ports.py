@@ -29,6 +29,9 @@ class IntentView(Protocol):
     def filled(self) -> int: ...
 
     @property
+    def average(self) -> Price | None: ...
+
+    @property
     def created_at(self) -> datetime: ...
 
 
@@ -57,13 +60,9 @@ class IntentBook(Protocol):
         broker_order_id: BrokerOrderId | None = None,
         filled: int | None = None,
         average: Price | None = None,
-    ) -> None: ...
+    ) -> bool: ...
 
     def intent(self, client_order_id: ClientOrderId) -> IntentView: ...
-
-    def next_attempt(self, key: IntentKey) -> int:
-        """The attempt that may be sent now: a settled one's successor, or the unsettled one itself."""
-        ...
 
     def attempts(self, key: IntentKey) -> tuple[IntentView, ...]:
         """Every recorded attempt of the decision that ``key`` names, oldest first."""

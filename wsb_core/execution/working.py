@@ -42,13 +42,15 @@ def work(approved: ApprovedOrder, to: Sender, fresh_market: Callable[[], Market 
     order = approved.order
     walk = walk_for(order.effect, may_cross=order.may_cross)
     before = to.ledger.attempts(order.key)
+    if before and not before[-1].state.terminal:
+        before = before[:-1]
     filled = sum(intent.filled for intent in before)
     if order.effect is Effect.OPEN and filled:
         return Worked(before, filled, _short(approved, "already_filled", str(filled), "one entry a decision"))
     if filled >= order.quantity:
         return Worked(before, filled)
     done: list[IntentView] = []
-    for step in range(to.ledger.next_attempt(order.key) - 1, walk.steps):
+    for step in range(len(before), walk.steps):
         market = fresh_market()
         if isinstance(market, Refusal):
             return Worked((*before, *done), filled, market)

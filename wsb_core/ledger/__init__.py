@@ -1,1 +1,57 @@
 """The ledger: what was decided, ordered, filled and booked. SQLAlchemy stays in here."""
+
+from .chain import AuditEntry
+from .held import ClosedTrade
+from .ledger import Ledger, open_ledger
+from .packages import OrderTerms
+from .positions import Derived, derive
+from .records import (
+    EVERYTHING,
+    Alert,
+    CheckRecord,
+    Decided,
+    DuplicateOrder,
+    Halt,
+    HaltKind,
+    Intent,
+    KnownOrder,
+    Lease,
+    MarkKind,
+    OrderEvent,
+    Outcome,
+    ProviderHealth,
+    Reconciliation,
+    ReduceOnlyViolation,
+    Run,
+    Verification,
+)
+from .store import LedgerUnavailable
+
+__all__ = [
+    "EVERYTHING",
+    "Alert",
+    "AuditEntry",
+    "CheckRecord",
+    "ClosedTrade",
+    "Decided",
+    "Derived",
+    "DuplicateOrder",
+    "Halt",
+    "HaltKind",
+    "Intent",
+    "KnownOrder",
+    "Lease",
+    "Ledger",
+    "LedgerUnavailable",
+    "MarkKind",
+    "OrderEvent",
+    "OrderTerms",
+    "Outcome",
+    "ProviderHealth",
+    "Reconciliation",
+    "ReduceOnlyViolation",
+    "Run",
+    "Verification",
+    "derive",
+    "open_ledger",
+]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from wsb_core.domain.ids import AccountId, BrokerOrderId, Price
+from wsb_core.domain.ids import AccountId, BrokerOrderId, ClientOrderId, Price
 from wsb_core.domain.orders import BrokerOrder, OrderState
 from wsb_core.domain.ports import Broker
 from wsb_core.domain.positions import Holding
@@ -28,7 +28,7 @@ class Books(Protocol):
 
     def move_order(
         self,
-        client_order_id: Any,
+        client_order_id: ClientOrderId,
         state: OrderState,
         *,
         at: datetime,
@@ -36,9 +36,9 @@ class Books(Protocol):
         broker_order_id: BrokerOrderId | None = None,
         filled: int | None = None,
         average: Price | None = None,
-    ) -> None: ...
+    ) -> bool: ...
 
-    def adopt_order(self, order: BrokerOrder, *, account: AccountId, at: datetime) -> None: ...
+    def adopt_order(self, broker_order: BrokerOrder, *, account: AccountId, at: datetime) -> bool: ...
 
     def record_fills(self, account: AccountId, fills: Any, at: datetime) -> int: ...
 

@@ -1,0 +1,270 @@
+"""Past sessions, played through the real flows against the practice exchange: ``wsb demo``.
+
+The flows run in this process and are recorded on a Prefect server, so that each of them can be
+opened in its UI; the vendor's own client talks HTTP to the exchange.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deployments.servers import (
+    EXCHANGE_START_SECONDS,
+    PREFECT_START_SECONDS,
+    free_port,
+    practice_exchange,
+    prefect_server,
+    running,
+)
+from wsb_core.cli import parse_day, plainly
+from wsb_core.config import Mode, Settings
+from wsb_core.domain.calendar import NEW_YORK, Session, session_on, sessions_between
+from wsb_core.domain.errors import ConfigError
+
+FOLDER = Path("var/demo")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of real past sessions in which something happens."""
+
+    universe: str
+    first: date
+    sessions: int
+    cash: int
+
+
+WARM_UP = 125
+"""Sessions of history before the first one that is played: the longest look-back of the screen."""
+WINDOWS = (
+    Window("sp500_2010", date(2010, 4, 26), 20, 100_000),
+    Window("megacaps_2004_2013", date(2008, 9, 15), 20, 100_000),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One flow at one moment of a session."""
+
+    flow: str
+    at: datetime
+
+
+def day_plan(session: Session) -> tuple[Step, ...]:
+    """What runs on a day of the demo, in exchange terms, so that half days are right."""
+    return (
+        Step("reconcile", session.after_open(-5)),
+        Step("manage", session.after_open(65)),
+        Step("manage", session.before_close(175)),
+        Step("reconcile", session.before_close(28)),
+        Step("strategy", session.before_close(24)),
+        Step("manage", session.before_close(13)),
+        Step("reconcile", session.before_close(-20)),
+    )
+
+
+@plainly
+def demo(
+    sessions: Annotated[int | None, typer.Option(help="how many sessions to play", min=1, max=120)] = None,
+    start: Annotated[str | None, typer.Option("--from", help="first session, YYYY-MM-DD")] = None,
+    universe: Annotated[str, typer.Option(help="sp500_2010 or megacaps_2004_2013")] = "sp500_2010",
+    preset: Annotated[str, typer.Option(help="parameters of the dip bot: default or original")] = "default",
+    variant: Annotated[str | None, typer.Option(help="classic, drawdown or scored")] = None,
+    cash: Annotated[int | None, typer.Option(help="starting cash in dollars", min=2_000)] = None,
+    prefect_port: Annotated[
+        int | None, typer.Option(help="port of the Prefect UI; default: a free one")
+    ] = None,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="leave the servers up so that the runs can be opened")
+    ] = False,
+) -> None:
+    """Play real past sessions through the real flows, and write var/demo/report.html.
+
+    Needs no key and no account. Shares are replayed, option chains are modelled: it shows the
+    machinery at work and says nothing of how the strategy will do.
+
+    Examples:
+
+      wsb demo --sessions 5
+
+      wsb demo --universe megacaps_2004_2013 --from 2008-09-15 --sessions 15 --stay
+    """
+    began = time.monotonic()
+    window = _window(universe, parse_day(start, "--from"), sessions, cash)
+    days = _days(window)
+    _fresh_folder()
+    port, exchange_port = free_port(prefect_port), free_port()
+    settings = Settings(
+        mode=Mode.PRACTICE,
+        account="PRACTICE",
+        database_url=f"sqlite:///{FOLDER / 'ledger.db'}",
+        practice_url=f"http://127.0.0.1:{exchange_port}",
+        lease_seconds=3600,
+    )
+    options = [
+        "--universe",
+        window.universe,
+        "--start",
+        _before(days[0]).isoformat(),
+        "--cash",
+        str(window.cash),
+    ]
+    typer.echo(f"starting Prefect's server and the practice exchange ({window.universe}) ...")
+    server = prefect_server((FOLDER / "prefect").resolve(), port)
+    with running(server, exchange := practice_exchange(FOLDER, exchange_port, options)):
+        _point_prefect_at(port)
+        exchange.wait(EXCHANGE_START_SECONDS)
+        server.wait(PREFECT_START_SECONDS)
+        _play(settings, window, days, preset, variant, began, f"http://127.0.0.1:{port}")
+        if stay:
+            typer.echo(f"Prefect's UI stays at http://127.0.0.1:{port} until Ctrl-C.")
+            _wait_for_interrupt()
+
+
+def _window(universe: str, first: date | None, sessions: int | None, cash: int | None) -> Window:
+    known = {window.universe: window for window in WINDOWS}
+    if universe not in known:
+        raise ConfigError(f"--universe {universe!r} is not known; there are: {', '.join(known)}")
+    base = known[universe]
+    return Window(universe, first or base.first, sessions or base.sessions, cash or base.cash)
+
+
+def _days(window: Window) -> list[Session]:
+    from wsb_core.exchange.packages import load
+
+    have = sorted(stamp.date() for stamp in load(window.universe).bars["session"].unique())
+    found = [day for day in sessions_between(window.first, have[-1]) if day in set(have)]
+    if len(found) < window.sessions or window.first < have[WARM_UP]:
+        raise ConfigError(
+            f"--from {window.first} with {window.sessions} sessions is outside {window.universe}: "
+            f"choose from {have[WARM_UP]} to {have[-1]}"
+        )
+    days = [session_on(day) for day in found[: window.sessions]]
+    return [day for day in days if day is not None]
+
+
+def _before(session: Session) -> datetime:
+    return session.opens.replace(hour=8, minute=0)
+
+
+def _fresh_folder() -> None:
+    if FOLDER.exists():
+        shutil.rmtree(FOLDER)
+    FOLDER.mkdir(parents=True)
+
+
+def _point_prefect_at(port: int) -> None:
+    """Prefect reads its settings when it is first imported, which has to come after this."""
+    os.environ.update(
+        PREFECT_HOME=str((FOLDER / "prefect-client").resolve()),
+        PREFECT_API_URL=f"http://127.0.0.1:{port}/api",
+        PREFECT_UI_URL=f"http://127.0.0.1:{port}",
+        PREFECT_LOGGING_LEVEL="INFO",
+        PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="CRITICAL",
+    )
+
+
+def _play(
+    settings: Settings,
+    window: Window,
+    days: list[Session],
+    preset: str,
+    variant: str | None,
+    began: float,
+    ui: str,
+) -> None:
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from deployments.outcome import summarise, write_report
+    from tasks.wiring import wired
+    from wsb_core.exchange.client import PracticeControl
+    from wsb_core.ledger import open_ledger
+
+    open_ledger(settings.database_url).init()
+    control = PracticeControl(settings.practice_url)
+    # A sync flow waits up to a second for its heartbeat thread when it ends: that would be most of the demo.
+    quick = temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    with wired(settings) as w, quick, _progress(len(days)) as bar:
+        flows = _flows(window, preset, variant)
+        for day in days:
+            for step in day_plan(day):
+                bar.describe(f"{day.day} {step.at:%H:%M} {step.flow}")
+                control.advance_to(step.at)
+                flows[step.flow](f"{day.day} {step.at.astimezone(NEW_YORK):%H:%M}")
+            bar.advance()
+        summary = summarise(w, control, days, wall_s=time.monotonic() - began)
+        write_report(w, summary, window, days, ui, FOLDER / "report.html")
+    (FOLDER / "summary.json").write_text(json.dumps(summary.figures, indent=2) + "\n")
+    summary.show(ui, FOLDER)
+
+
+def _flows(window: Window, preset: str, variant: str | None) -> dict[str, Any]:
+    """The real flows, named after the simulated moment they run at."""
+    from flows.manage_positions import manage_positions
+    from flows.reconcile import reconcile
+    from flows.run_strategy import FLOWS
+    from wsb_core.exchange.packages import load
+    from wsb_core.strategies import STRATEGIES
+
+    name = next(iter(STRATEGIES))
+    strategy = STRATEGIES[name]
+    if preset not in strategy.presets:
+        raise ConfigError(f"--preset {preset!r} is not one of: {', '.join(strategy.presets)}")
+    history = load(window.universe)
+    # Option chains are modelled here, so there is no history of implied volatility to rank today's in.
+    changes: dict[str, Any] = {"benchmark": history.benchmark, "allow_unknown_iv_percentile": True}
+    if variant is not None:
+        changes["variant"] = variant
+    params = type(strategy.params).model_validate(strategy.presets[preset].model_dump() | changes)
+    universe = sorted(set(history.bars["symbol"]) - {history.benchmark})
+
+    def named(flow: Any, **arguments: Any) -> Any:
+        def run(moment: str) -> Any:
+            return flow.with_options(flow_run_name=moment)(**arguments, return_state=True)
+
+        return run
+
+    return {
+        "reconcile": named(reconcile),
+        "manage": named(manage_positions),
+        "strategy": named(FLOWS[name], params=params, universe=universe),
+    }
+
+
+class _Bar:
+    def __init__(self, progress: Any, task: Any) -> None:
+        self._progress, self._task = progress, task
+
+    def describe(self, text: str) -> None:
+        self._progress.update(self._task, description=text)
+
+    def advance(self) -> None:
+        self._progress.advance(self._task)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[_Bar]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns) as progress:
+        yield _Bar(progress, progress.add_task("sessions", total=total))
+
+
+def _wait_for_interrupt() -> None:
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        typer.echo("stopping")

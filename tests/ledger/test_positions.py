@@ -1,0 +1,304 @@
+"""Positions, trades and cash follow from fills and activities, whatever happens to a structure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from wsb_core.domain.activities import ActivityKind
+from wsb_core.domain.contracts import Share
+from wsb_core.domain.ids import BrokerOrderId
+from wsb_core.domain.orders import Effect, OrderState
+from wsb_core.domain.positions import Holding
+from wsb_core.domain.structures import StructureKind, single
+
+from .build import (
+    ACCOUNT,
+    ACME,
+    CONDOR,
+    COVERED_CALL,
+    DIP,
+    LONG_CALL,
+    SHARES,
+    SHORT_CALL,
+    SHORT_PUT,
+    VERTICAL,
+    WHEEL,
+    Desk,
+    approved,
+    booked,
+    call,
+    executions,
+    put,
+)
+
+# What follows from the rows does not depend on where they are stored: one database will do.
+pytestmark = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+
+
+def test_a_filled_vertical_is_one_position_at_its_net_price(desk: Desk):
+    desk.trade(VERTICAL, Effect.OPEN, 2, ["3.10", "1.05"])
+
+    [position] = desk.ledger.positions(ACCOUNT)
+    assert (position.structure, position.quantity, position.entry) == (VERTICAL, 2, Decimal("-2.05"))
+    assert position.facts == {"low": "97.25"}
+    assert position.opened_quantity == 2
+    assert desk.ledger.cash(ACCOUNT) == Decimal("10000") - 410
+
+
+def test_legs_told_apart_make_no_position_until_the_last_one_is_there(desk: Desk):
+    order = desk.intend(approved(CONDOR, quantity=1, limit="1.00")).order
+    desk.send(order.client_order_id)
+    fills = executions(order, ["0.50", "1.20", "1.30", "0.60"])
+    desk.ledger.record_fills(ACCOUNT, fills[:3], desk.tick())
+    before = desk.ledger.positions(ACCOUNT)
+    desk.ledger.record_fills(ACCOUNT, fills[3:], desk.tick())
+
+    assert before == ()
+    [position] = desk.ledger.positions(ACCOUNT)
+    assert position.entry == Decimal("1.40")
+
+
+def test_fills_told_under_a_legs_own_id_belong_to_its_order(desk: Desk):
+    order = desk.intend(approved(VERTICAL)).order
+    desk.send(order.client_order_id)
+    desk.ledger.record_leg_ids(
+        order.client_order_id,
+        {leg.instrument.symbol: BrokerOrderId(f"leg-{n}") for n, leg in enumerate(order.legs)},
+        desk.tick(),
+    )
+    first = executions(order, ["3.00", "1.00"], broker_order_id="leg-0")[0]
+    second = executions(order, ["3.00", "1.00"], broker_order_id="leg-1")[1]
+    desk.ledger.record_fills(ACCOUNT, [first, second], desk.tick())
+
+    [position] = desk.ledger.positions(ACCOUNT)
+    assert position.structure == VERTICAL
+
+
+def test_partial_closes_take_the_oldest_units_first(desk: Desk):
+    desk.trade(LONG_CALL, Effect.OPEN, 2, ["1.00"])
+    desk.trade(LONG_CALL, Effect.OPEN, 1, ["4.00"])
+    desk.trade(LONG_CALL, Effect.CLOSE, 1, ["3.00"], reason="profit_target")
+
+    [position] = desk.ledger.positions(ACCOUNT)
+    [trade] = desk.ledger.closed_trades(ACCOUNT)
+    assert (position.quantity, position.entry, position.opened_quantity) == (2, Decimal("-2.5"), 3)
+    assert (trade.quantity, trade.entry, trade.exit) == (1, Decimal(-1), Decimal(3))
+    assert (trade.pnl, trade.exit_rule) == (Decimal(200), "profit_target")
+
+
+def test_the_same_structure_of_two_strategies_stays_apart(desk: Desk):
+    desk.trade(LONG_CALL, Effect.OPEN, 1, ["1.00"], strategy=DIP)
+    desk.trade(LONG_CALL, Effect.OPEN, 1, ["2.00"], strategy=WHEEL)
+    desk.trade(LONG_CALL, Effect.CLOSE, 1, ["3.00"], strategy=WHEEL)
+
+    [position] = desk.ledger.positions(ACCOUNT)
+    assert position.strategy == DIP
+    assert desk.ledger.holdings(ACCOUNT) == (Holding(call(100), Decimal(1)),)
+
+
+def test_a_vertical_that_expires_leg_by_leg_is_one_closed_trade(desk: Desk):
+    desk.trade(VERTICAL, Effect.OPEN, 1, ["3.00", "1.00"])
+    desk.book(booked(ActivityKind.EXPIRY, call(100), -1, at=desk.now))
+    half_way = desk.ledger.positions(ACCOUNT)
+    desk.book(booked(ActivityKind.EXPIRY, call(105), 1, at=desk.now))
+
+    assert [p.structure for p in half_way] == [single(call(105), -1)]
+    [trade] = desk.ledger.closed_trades(ACCOUNT)
+    assert (trade.structure, trade.pnl, trade.exit_rule) == (VERTICAL, Decimal(-200), "expiry")
+    assert desk.ledger.positions(ACCOUNT) == ()
+    assert desk.ledger.holdings(ACCOUNT) == ()
+
+
+def test_an_expiry_dated_by_day_before_its_own_fill_still_closes_it(desk: Desk):
+    midnight = desk.now.replace(hour=0)
+    desk.book(booked(ActivityKind.EXPIRY, call(100), -1, at=midnight))
+    desk.trade(LONG_CALL, Effect.OPEN, 1, ["1.00"])
+
+    assert desk.ledger.positions(ACCOUNT) == ()
+    [trade] = desk.ledger.closed_trades(ACCOUNT)
+    assert trade.pnl == Decimal(-100)
+
+
+def test_an_assigned_put_becomes_shares_at_the_strike_and_keeps_its_premium(desk: Desk):
+    desk.trade(SHORT_PUT, Effect.OPEN, 2, ["1.50"], strategy=WHEEL)
+    desk.book(
+        booked(ActivityKind.OPTION_TRADE, Share(ACME), 100, price_="95", cash_="-9500", at=desk.now),
+        booked(ActivityKind.ASSIGNMENT, put(95), 1, at=desk.now),
+    )
+
+    [rest, shares] = desk.ledger.positions(ACCOUNT)
+    [trade] = desk.ledger.closed_trades(ACCOUNT)
+    assert (rest.quantity, rest.structure) == (1, SHORT_PUT)
+    assert (shares.structure, shares.quantity, shares.entry, shares.strategy) == (
+        SHARES,
+        100,
+        Decimal(-95),
+        WHEEL,
+    )
+    assert (trade.structure, trade.pnl, trade.exit_rule) == (SHORT_PUT, Decimal(150), "assignment")
+    [lot] = [lot for lot in desk.ledger.lots(ACCOUNT) if lot.instrument == Share(ACME)]
+    assert (lot.quantity, lot.price, lot.strategy) == (100, 95, WHEEL)
+
+
+def test_shares_called_away_close_the_share_position_at_the_strike(desk: Desk):
+    desk.trade(SHARES, Effect.OPEN, 100, ["95"], strategy=WHEEL)
+    desk.trade(SHORT_CALL, Effect.OPEN, 1, ["0.80"], strategy=WHEEL)
+    desk.book(
+        booked(ActivityKind.ASSIGNMENT, call(110), 1, at=desk.tick()),
+        booked(ActivityKind.OPTION_TRADE, Share(ACME), -100, price_="110", cash_="11000", at=desk.tick()),
+    )
+
+    assert desk.ledger.positions(ACCOUNT) == ()
+    assert {(t.structure, t.pnl) for t in desk.ledger.closed_trades(ACCOUNT)} == {
+        (SHARES, Decimal(1500)),
+        (SHORT_CALL, Decimal(80)),
+    }
+
+
+def test_a_covered_call_that_is_assigned_closes_whole(desk: Desk):
+    desk.trade(COVERED_CALL, Effect.OPEN, 1, ["100", "2.00"], strategy=WHEEL)
+    desk.book(
+        booked(ActivityKind.ASSIGNMENT, call(110), 1, at=desk.tick(), group="g"),
+        booked(
+            ActivityKind.OPTION_TRADE, Share(ACME), -100, price_="110", cash_="11000", at=desk.now, group="g"
+        ),
+    )
+
+    [trade] = desk.ledger.closed_trades(ACCOUNT)
+    assert (trade.structure, trade.pnl) == (COVERED_CALL, Decimal(1200))
+    assert desk.ledger.positions(ACCOUNT) == ()
+
+
+def test_a_covered_call_whose_call_expires_leaves_its_shares(desk: Desk):
+    desk.trade(COVERED_CALL, Effect.OPEN, 1, ["100", "2.00"], strategy=WHEEL)
+    desk.book(booked(ActivityKind.EXPIRY, call(110), 1, at=desk.tick()))
+    [shares] = desk.ledger.positions(ACCOUNT)
+    desk.trade(SHARES, Effect.CLOSE, 100, ["101"], strategy=WHEEL)
+
+    assert (shares.structure.kind, shares.quantity, shares.entry) == (
+        StructureKind.SHARES,
+        100,
+        Decimal(-100),
+    )
+    [trade] = desk.ledger.closed_trades(ACCOUNT)
+    assert (trade.structure, trade.pnl) == (COVERED_CALL, Decimal(300))
+
+
+def test_a_vertical_exercised_on_both_legs_earns_its_width(desk: Desk):
+    desk.trade(VERTICAL, Effect.OPEN, 1, ["3.00", "1.00"])
+    desk.book(
+        booked(ActivityKind.EXERCISE, call(100), -1, at=desk.tick()),
+        booked(ActivityKind.OPTION_TRADE, Share(ACME), 100, price_="100", cash_="-10000", at=desk.now),
+        booked(ActivityKind.ASSIGNMENT, call(105), 1, at=desk.now),
+        booked(ActivityKind.OPTION_TRADE, Share(ACME), -100, price_="105", cash_="10500", at=desk.now),
+    )
+
+    [trade] = desk.ledger.closed_trades(ACCOUNT)
+    assert (trade.structure, trade.pnl) == (VERTICAL, Decimal(300))
+    assert desk.ledger.holdings(ACCOUNT) == ()
+    assert desk.ledger.cash(ACCOUNT) == Decimal(10300)
+
+
+def test_a_condor_that_loses_a_leg_to_early_assignment_shows_what_is_left(desk: Desk):
+    desk.trade(CONDOR, Effect.OPEN, 1, ["0.50", "1.20", "1.30", "0.60"])
+    desk.book(
+        booked(ActivityKind.ASSIGNMENT, put(95), 1, at=desk.tick()),
+        booked(ActivityKind.OPTION_TRADE, Share(ACME), 100, price_="95", cash_="-9500", at=desk.now),
+    )
+
+    left = {p.structure.symbol: p.quantity for p in desk.ledger.positions(ACCOUNT)}
+    derived = desk.ledger.derived(ACCOUNT)
+    assert left == {
+        single(put(90)).symbol: 1,
+        single(call(105), -1).symbol: 1,
+        single(call(110)).symbol: 1,
+        SHARES.symbol: 100,
+    }
+    assert derived.unassigned == ()
+
+
+def test_a_stock_split_multiplies_shares_and_contracts_at_the_same_cost(desk: Desk):
+    desk.trade(SHARES, Effect.OPEN, 100, ["90"], strategy=WHEEL)
+    desk.trade(VERTICAL, Effect.OPEN, 1, ["3.00", "1.00"])
+    desk.book(
+        booked(ActivityKind.SPLIT, Share(ACME), 100, at=desk.tick()),
+        booked(ActivityKind.SPLIT, call(100), -1, at=desk.now),
+        booked(ActivityKind.SPLIT, call(50), 2, at=desk.now),
+        booked(ActivityKind.SPLIT, call(105), 1, at=desk.now),
+        booked(ActivityKind.SPLIT, call("52.5"), -2, at=desk.now),
+    )
+
+    by_strategy = {p.strategy: p for p in desk.ledger.positions(ACCOUNT)}
+    assert (by_strategy[WHEEL].quantity, by_strategy[WHEEL].entry) == (200, Decimal(-45))
+    assert (by_strategy[DIP].quantity, by_strategy[DIP].entry) == (2, Decimal(-1))
+    assert [leg.instrument for leg in by_strategy[DIP].structure.legs] == [call(50), call("52.5")]
+    assert desk.ledger.derived(ACCOUNT).unassigned == ()
+    [lot] = [lot for lot in desk.ledger.lots(ACCOUNT) if lot.instrument == Share(ACME)]
+    assert (lot.quantity, lot.price) == (200, 45)
+
+
+def test_cash_settlement_closes_at_the_cash_and_waits_for_no_shares(desk: Desk):
+    desk.trade(LONG_CALL, Effect.OPEN, 1, ["1.00"])
+    desk.book(booked(ActivityKind.EXERCISE, call(100), -1, cash_="350", at=desk.tick()))
+
+    [trade] = desk.ledger.closed_trades(ACCOUNT)
+    assert trade.pnl == Decimal(250)
+
+
+def test_a_fee_that_names_the_order_counts_in_its_trade(desk: Desk):
+    order = desk.trade(LONG_CALL, Effect.OPEN, 2, ["1.00"])
+    desk.book(
+        booked(ActivityKind.FEE, cash_="-1.30", at=desk.tick(), order=f"b-{order.client_order_id}"),
+        booked(ActivityKind.FEE, cash_="-0.05", at=desk.now),
+    )
+    desk.trade(LONG_CALL, Effect.CLOSE, 1, ["2.00"])
+
+    [trade] = desk.ledger.closed_trades(ACCOUNT)
+    assert trade.pnl == Decimal("99.35")
+    assert desk.ledger.cash(ACCOUNT) == Decimal("10000") - 200 + 200 - Decimal("1.35")
+
+
+def test_a_fill_of_no_known_order_counts_and_is_reported(desk: Desk):
+    stranger = executions(approved(LONG_CALL).order, ["1.00"], broker_order_id="nobody")
+    desk.ledger.record_fills(ACCOUNT, stranger, desk.tick())
+
+    derived = desk.ledger.derived(ACCOUNT)
+    assert derived.orphans == (stranger[0].execution_id,)
+    assert derived.holdings == derived.unassigned == (Holding(call(100), Decimal(1)),)
+    assert derived.positions == ()
+    assert not desk.ledger.verify().ok
+
+
+def test_a_close_that_took_more_than_was_open_is_reported(desk: Desk):
+    desk.trade(LONG_CALL, Effect.OPEN, 1, ["1.00"])
+    order = desk.trade(LONG_CALL, Effect.CLOSE, 1, ["2.00"])
+    desk.ledger.record_fills(ACCOUNT, executions(order, ["2.00"]), desk.tick())
+
+    assert any("more than were open" in problem for problem in desk.ledger.derived(ACCOUNT).problems)
+
+
+def test_a_position_reopened_is_as_old_as_its_new_units(desk: Desk):
+    desk.trade(LONG_CALL, Effect.OPEN, 2, ["1.00"])
+    desk.trade(LONG_CALL, Effect.CLOSE, 2, ["1.00"])
+    desk.tick(int(timedelta(days=1).total_seconds()))
+    desk.trade(LONG_CALL, Effect.OPEN, 1, ["1.00"])
+
+    [position] = desk.ledger.positions(ACCOUNT)
+    assert position.opened_at > desk.now - timedelta(hours=1)
+    assert position.opened_quantity == 1
+
+
+@pytest.mark.parametrize("state", [OrderState.WORKING, OrderState.PENDING_CANCEL])
+def test_a_partial_fill_is_a_position_of_the_units_filled(desk: Desk, state: OrderState):
+    order = desk.intend(approved(LONG_CALL, quantity=3)).order
+    desk.send(order.client_order_id)
+    desk.told(order.client_order_id, state)
+    desk.told(order.client_order_id, OrderState.CANCELED, filled=1)
+    desk.ledger.record_fills(ACCOUNT, executions(order, ["1.00"], 1), desk.tick())
+
+    [position] = desk.ledger.positions(ACCOUNT)
+    assert position.quantity == 1
+    assert desk.ledger.verify().ok

@@ -1,0 +1,117 @@
+"""The data adapter against the practice exchange's server: real HTTP, real client library, no script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from tests.exchange.server.market import AAPL, MSFT, SmallMarket, ny
+from wsb_core.domain.errors import BadResponse
+from wsb_core.domain.ports import MarketData
+from wsb_core.domain.quotes import FeedClass, Quote
+from wsb_core.domain.strategy import ChainWindow
+from wsb_core.exchange.client import PracticeControl
+from wsb_core.exchange.engine import Exchange
+from wsb_core.exchange.model import Settings
+from wsb_core.exchange.server import PRACTICE_KEYS, ServerThread
+from wsb_core.providers import open_data
+
+KEY, SECRET = next(iter(PRACTICE_KEYS.items()))
+DAY, WINDOW = date(2026, 3, 2), ChainWindow(5, 30)
+CHAIN = "/v1beta1/options/snapshots/AAPL"
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with ServerThread(
+        Exchange(SmallMarket(), ny("2026-03-02 10:00"), Settings(partial_fill_every=0))
+    ) as base:
+        yield base
+
+
+@pytest.fixture
+def control(url: str) -> PracticeControl:
+    return PracticeControl(url, deadline_seconds=20)
+
+
+@pytest.fixture
+def market(url: str) -> MarketData:
+    return open_data(
+        mode="practice",
+        base_url=url,
+        trading_url=url,
+        key=KEY,
+        secret=SECRET,
+        stock_feed="iex",
+        option_feed="indicative",
+        deadline_seconds=5,
+    )
+
+
+def test_completed_bars_and_the_session_so_far_do_not_overlap(market: MarketData) -> None:
+    bars, today = market.bars([AAPL, MSFT], date(2026, 2, 20), DAY), market.today([AAPL, MSFT])
+
+    assert bars.frame["session"].max() == pd.Timestamp("2026-02-27")
+    assert bars.frame.groupby("symbol").size().to_dict() == {"AAPL": 6, "MSFT": 6}
+    assert today.frame["session"].unique().tolist() == [pd.Timestamp(DAY)]
+    assert bars.frame.dtypes.to_dict() == today.frame.dtypes.to_dict()
+    assert (bars.missing, today.missing) == ((), ())
+    assert bars.provenance.feed is FeedClass.REPLAYED
+
+
+def test_todays_bar_is_complete_once_the_session_is(market: MarketData, control: PracticeControl) -> None:
+    control.advance_to(ny("2026-03-02 16:05"))
+
+    bars = market.bars([AAPL], DAY, DAY)
+
+    assert bars.frame["close"].tolist() == [103.9]
+
+
+def test_quotes_are_two_sided_in_session_and_have_no_side_out_of_it(
+    market: MarketData, control: PracticeControl
+) -> None:
+    during = market.quotes([AAPL])[AAPL]
+    control.advance_to(ny("2026-03-02 18:00"))
+    after = market.quotes([AAPL])[AAPL]
+
+    assert isinstance(during, Quote)
+    assert during.two_sided
+    assert isinstance(after, Quote)
+    assert (after.bid, after.ask) == (None, None)
+
+
+def test_a_chain_is_whole_graded_and_inside_its_window(market: MarketData) -> None:
+    chain = market.chain(AAPL, WINDOW, DAY)
+
+    assert {expiry.isoformat() for expiry in chain.expiries()} == {"2026-03-13", "2026-03-20", "2026-03-27"}
+    assert len(chain) == 3 * 9 * 2
+    assert {quote.open_interest for quote in chain} == {1000}
+    assert {quote.quote.provenance.feed for quote in chain} == {FeedClass.MODELLED}
+    assert all(quote.quote.two_sided and quote.delta is not None for quote in chain)
+
+
+def test_absent_greeks_stay_absent(market: MarketData, control: PracticeControl) -> None:
+    control.fault("greeks_absent", path=CHAIN, times=10)
+
+    chain = market.chain(AAPL, WINDOW, DAY)
+
+    assert {(quote.delta, quote.iv) for quote in chain} == {(None, None)}
+
+
+def test_a_chain_cut_short_shows_what_has_no_quote(market: MarketData, control: PracticeControl) -> None:
+    control.fault("short_page", path=CHAIN)
+
+    chain = market.chain(AAPL, WINDOW, DAY)
+
+    assert len(chain) == 3 * 9 * 2
+    assert any(not quote.quote.two_sided for quote in chain)
+
+
+def test_a_chain_whose_pages_never_end_is_not_read(market: MarketData, control: PracticeControl) -> None:
+    control.fault("repeat_page_token", path=CHAIN, times=5)
+
+    with pytest.raises(BadResponse, match="never end"):
+        market.chain(AAPL, WINDOW, DAY)

@@ -1,0 +1,123 @@
+"""What was seen: providers' health, implied volatilities, account marks, reconciliations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from statistics import median
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from wsb_core.domain.calendar import NEW_YORK
+from wsb_core.domain.ids import AccountId, Cash, Underlying
+
+from .books import require_account
+from .records import MarkKind, ProviderHealth, Reconciliation
+from .store import Tx
+from .tables import IvRow, MarkRow, ProviderRow, ReconciliationRow
+
+_WINDOW = 50
+
+
+def record_provider(tx: Tx, source: str, ok: bool, latency_ms: float | None, error: str) -> None:
+    tx.session.add(ProviderRow(source=source, at=tx.at, ok=ok, latency_ms=latency_ms, error=error))
+    tx.audit("provider", {"source": source, "ok": ok, "latency_ms": latency_ms, "error": error})
+
+
+def provider_health(session: Session, source: str) -> ProviderHealth | None:
+    rows = session.scalars(
+        select(ProviderRow)
+        .where(ProviderRow.source == source)
+        .order_by(ProviderRow.at.desc(), ProviderRow.id.desc())
+        .limit(_WINDOW)
+    ).all()
+    if not rows:
+        return None
+    latest_ok = session.scalar(
+        select(ProviderRow.at)
+        .where(ProviderRow.source == source, ProviderRow.ok.is_(True))
+        .order_by(ProviderRow.at.desc())
+        .limit(1)
+    )
+    first_ok = next((n for n, row in enumerate(rows) if row.ok), len(rows))
+    latencies = [row.latency_ms for row in rows if row.ok and row.latency_ms is not None]
+    return ProviderHealth(
+        source=source,
+        calls=len(rows),
+        last_at=rows[0].at,
+        last_ok_at=latest_ok,
+        consecutive_failures=first_ok,
+        error_rate=sum(not row.ok for row in rows) / len(rows),
+        median_latency_ms=median(latencies) if latencies else None,
+        last_error=next((row.error for row in rows if not row.ok), ""),
+    )
+
+
+def record_iv(tx: Tx, underlying: Underlying, day: date, iv: float, source: str) -> None:
+    if not 0 < iv < float("inf"):
+        raise ValueError(f"{underlying}: iv must be a positive number (0.20 is 20%), not {iv}")
+    row = tx.session.get(IvRow, (underlying, day))
+    if row is None:
+        tx.session.add(IvRow(underlying=underlying, session=day, iv=iv, source=source, at=tx.at))
+    elif (row.iv, row.source) == (iv, source):
+        return
+    else:
+        row.iv, row.source, row.at = iv, source, tx.at
+    tx.audit("iv", {"underlying": underlying, "session": day, "iv": repr(iv), "source": source})
+
+
+def iv_percentile(
+    session: Session, underlying: Underlying, day: date, iv: float, lookback: int, minimum: int
+) -> float | None:
+    past = session.scalars(
+        select(IvRow.iv)
+        .where(IvRow.underlying == underlying, IvRow.session < day)
+        .order_by(IvRow.session.desc())
+        .limit(lookback)
+    ).all()
+    if len(past) < minimum:
+        return None
+    return 100.0 * sum(value < iv for value in past) / len(past)
+
+
+def record_mark(tx: Tx, account: AccountId, equity: Cash, cash: Cash, kind: MarkKind) -> None:
+    require_account(tx.session, account)
+    day = tx.at.astimezone(NEW_YORK).date()
+    tx.session.add(MarkRow(account=account, at=tx.at, session=day, kind=kind.value, equity=equity, cash=cash))
+    tx.audit("mark", {"account": account, "kind": kind, "equity": equity, "cash": cash})
+
+
+def equity_at_open(session: Session, account: AccountId, day: date) -> Cash | None:
+    found = session.scalar(
+        select(MarkRow.equity)
+        .where(MarkRow.account == account, MarkRow.session == day, MarkRow.kind == MarkKind.OPEN.value)
+        .order_by(MarkRow.at, MarkRow.id)
+        .limit(1)
+    )
+    return None if found is None else Cash(found)
+
+
+def peak_equity(session: Session, account: AccountId) -> Cash | None:
+    # Compared here, not in SQL: SQLite would compare the text.
+    marks = session.scalars(select(MarkRow.equity).where(MarkRow.account == account)).all()
+    return Cash(max(marks)) if marks else None
+
+
+def record_reconciliation(
+    tx: Tx, account: AccountId, clean: bool, breaks: Sequence[Mapping[str, str]]
+) -> None:
+    require_account(tx.session, account)
+    if clean and breaks:
+        raise ValueError(f"account {account}: a reconciliation with {len(breaks)} breaks is not clean")
+    listed = [dict(each) for each in breaks]
+    tx.session.add(ReconciliationRow(account=account, at=tx.at, clean=clean, breaks=listed))
+    tx.audit("reconciliation", {"account": account, "clean": clean, "breaks": listed})
+
+
+def last_reconciliation(session: Session, account: AccountId, clean: bool | None) -> Reconciliation | None:
+    query = select(ReconciliationRow).where(ReconciliationRow.account == account)
+    if clean is not None:
+        query = query.where(ReconciliationRow.clean.is_(clean))
+    row = session.scalar(query.order_by(ReconciliationRow.at.desc(), ReconciliationRow.id.desc()).limit(1))
+    return None if row is None else Reconciliation(account, row.at, row.clean, tuple(row.breaks))
