@@ -256,10 +256,11 @@ def _measure_sessions(frame: pd.DataFrame, window: tuple[date, ...], known_gaps:
     wanted = pd.DatetimeIndex(pd.to_datetime(list(window)))
     wanted = wanted[~wanted.isin(gaps)]
     inside = frame[frame["session"].isin(wanted)]
-    held = inside.groupby("symbol")["session"].agg(["min", "max", "nunique"])
+    by = inside.groupby("symbol")["session"]
+    held = by.agg(["min", "max", "nunique"])
     span = wanted.searchsorted(held["max"], "right") - wanted.searchsorted(held["min"])
     absent = pd.Series(span, index=held.index) - held["nunique"]
-    named = {name: _first_absent(inside, name, wanted, held) for name in absent.index[absent > 0]}
+    named = {name: _first_absent(by.get_group(name), wanted) for name in absent.index[absent > 0]}
     last = _last_rows(frame)
     frame["absent"] = frame["symbol"].map(absent).where(last, 0).fillna(0)
     frame["first_absent"] = frame["symbol"].map(named)
@@ -274,11 +275,9 @@ def _trading_days(sessions: pd.Series[Any]) -> tuple[date, ...]:
     return calendar.sessions_between(first.date(), last.date())
 
 
-def _first_absent(inside: pd.DataFrame, symbol: str, wanted: pd.DatetimeIndex, held: pd.DataFrame) -> str:
-    row = held.loc[symbol]
-    expected = wanted[(wanted >= row["min"]) & (wanted <= row["max"])]
-    lacking = expected.difference(inside.loc[inside["symbol"] == symbol, "session"])
-    return str(lacking[0].date())
+def _first_absent(sessions: pd.Series[Any], wanted: pd.DatetimeIndex) -> str:
+    expected = wanted[(wanted >= sessions.min()) & (wanted <= sessions.max())]
+    return str(expected.difference(sessions)[0].date())
 
 
 def _measure_moves(frame: pd.DataFrame, actions: Actions, adjusted: bool, bounds: BarBounds) -> None:

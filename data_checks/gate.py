@@ -256,15 +256,16 @@ def _quarantine(
     """Who is out and why, and which rows are left."""
     import pandas as pd
 
-    critical = [rule for rule in suite.rules if rule.severity is Severity.CRITICAL]
-    held = pd.DataFrame({rule.name: measured[rule.name] for rule in critical}, index=measured.index)
-    counted = held[[rule.name for rule in critical if rule.counts]]
-    share = (~counted.all(axis=1)).groupby(measured[key]).mean()
+    critical = {rule.name: rule for rule in suite.rules if rule.severity is Severity.CRITICAL}
+    held = pd.DataFrame({name: measured[name] for name in critical}, index=measured.index)
+    broken = ~held[[name for name, rule in critical.items() if rule.counts]]
+    share = broken.any(axis=1).groupby(measured[key]).mean()
+    first = broken.groupby(measured[key]).any().idxmax(axis=1)
+    rows_of = measured.groupby(key).indices
     out = [Quarantined(name, "rows_present", reason) for name, reason in absent.items()]
     for ticker in share.index[share > suite.tolerance]:
-        rows = measured.index[measured[key] == ticker]
-        rule = next(rule for rule in critical if rule.counts and not held.loc[rows, rule.name].all())
-        bad = rows[~held.loc[rows, rule.name]]
+        rule, rows = critical[first[ticker]], rows_of[ticker]
+        bad = rows[broken[rule.name].to_numpy()[rows]]
         example = _plain(measured, int(bad[0]), (*suite.names, *rule.shows))
         text = ", ".join(f"{name} {_short(value)}" for name, value in example.items() if name != key)
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""

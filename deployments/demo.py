@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,10 +29,16 @@ from deployments.servers import (
 )
 from wsb_core.cli import parse_day, plainly
 from wsb_core.config import Mode, Settings
-from wsb_core.domain.calendar import NEW_YORK, Session, session_on, sessions_between
+from wsb_core.domain.calendar import Session, session_on, sessions_between
 from wsb_core.domain.errors import ConfigError
 
+if TYPE_CHECKING:
+    from deployments.outcome import Summary
+    from wsb_core.analytics.report import Report
+    from wsb_core.exchange.feed import MarketHistory
+
 FOLDER = Path("var/demo")
+MOST_CAUGHT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,14 @@ WINDOWS = (
     Window("sp500_2010", date(2010, 4, 26), 20, 100_000),
     Window("megacaps_2004_2013", date(2008, 9, 15), 20, 100_000),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which parameters the strategy runs with."""
+
+    preset: str
+    variant: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +125,7 @@ def demo(
         database_url=f"sqlite:///{FOLDER / 'ledger.db'}",
         practice_url=f"http://127.0.0.1:{exchange_port}",
         lease_seconds=3600,
+        known_gaps=_gaps(window.universe),
     )
     options = [
         "--universe",
@@ -126,7 +141,7 @@ def demo(
         _point_prefect_at(port)
         exchange.wait(EXCHANGE_START_SECONDS)
         server.wait(PREFECT_START_SECONDS)
-        _play(settings, window, days, preset, variant, began, f"http://127.0.0.1:{port}")
+        _play(settings, window, days, Choice(preset, variant), f"http://127.0.0.1:{port}", began)
         if stay:
             typer.echo(f"Prefect's UI stays at http://127.0.0.1:{port} until Ctrl-C.")
             _wait_for_interrupt()
@@ -154,6 +169,16 @@ def _days(window: Window) -> list[Session]:
     return [day for day in days if day is not None]
 
 
+def _gaps(universe: str) -> tuple[date, ...]:
+    """Sessions on which the data has no row at all: a gap of the source, not of a ticker."""
+    from wsb_core.exchange.packages import load
+
+    history = load(universe)
+    shares = history.bars[history.bars["symbol"] != history.benchmark]
+    have = {stamp.date() for stamp in shares["session"].unique()}
+    return tuple(day for day in sessions_between(min(have), max(have)) if day not in have)
+
+
 def _before(session: Session) -> datetime:
     return session.opens.replace(hour=8, minute=0)
 
@@ -176,57 +201,76 @@ def _point_prefect_at(port: int) -> None:
 
 
 def _play(
-    settings: Settings,
-    window: Window,
-    days: list[Session],
-    preset: str,
-    variant: str | None,
-    began: float,
-    ui: str,
+    settings: Settings, window: Window, days: list[Session], choice: Choice, ui: str, began: float
 ) -> None:
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from deployments.outcome import summarise, write_report
+    from deployments.outcome import build_report, summarise
     from tasks.wiring import wired
+    from wsb_core.analytics.report import render
     from wsb_core.exchange.client import PracticeControl
+    from wsb_core.exchange.packages import load
     from wsb_core.ledger import open_ledger
 
-    open_ledger(settings.database_url).init()
+    with open_ledger(settings.database_url) as ledger:
+        ledger.init()
+    history = load(window.universe)
     control = PracticeControl(settings.practice_url)
     # A sync flow waits up to a second for its heartbeat thread when it ends: that would be most of the demo.
     quick = temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
-    with wired(settings) as w, quick, _progress(len(days)) as bar:
-        flows = _flows(window, preset, variant)
-        for day in days:
-            for step in day_plan(day):
-                bar.describe(f"{day.day} {step.at:%H:%M} {step.flow}")
-                control.advance_to(step.at)
-                flows[step.flow](f"{day.day} {step.at.astimezone(NEW_YORK):%H:%M}")
-            bar.advance()
-        summary = summarise(w, control, days, wall_s=time.monotonic() - began)
-        write_report(w, summary, window, days, ui, FOLDER / "report.html")
+    with wired(settings) as w, quick:
+        flows, parameters = _flows(history, choice)
+        with _progress(len(days)) as bar:
+            for day in days:
+                for step in day_plan(day):
+                    bar.describe(f"{day.day} {step.at:%H:%M} {step.flow}")
+                    control.advance_to(step.at)
+                    state = flows[step.flow](f"{day.day} {step.at:%H:%M}")
+                    if state.is_failed() or state.is_crashed():
+                        bar.note(f"{day.day} {step.at:%H:%M} {step.flow} {state.name.lower()}: {state.message}")
+                bar.advance()
+        summary = summarise(w, days, wall_s=time.monotonic() - began)
+        title = f"Dip bot on {window.universe}, {days[0].day} to {days[-1].day}"
+        report = build_report(w, history, days, title=title, ui=ui, parameters=parameters)
+    (FOLDER / "report.html").write_text(render(report), encoding="utf-8")
     (FOLDER / "summary.json").write_text(json.dumps(summary.figures, indent=2) + "\n")
-    summary.show(ui, FOLDER)
+    _tell(summary, report, ui)
 
 
-def _flows(window: Window, preset: str, variant: str | None) -> dict[str, Any]:
-    """The real flows, named after the simulated moment they run at."""
+def _tell(summary: Summary, report: Report, ui: str) -> None:
+    """The readable end: what was done, why it was not, what the checks caught, and where to look."""
+    from rich.console import Console
+
+    from wsb_core.analytics import tables
+
+    console = Console()
+    console.print(tables.summary(report))
+    console.print(tables.tally(summary.outcomes))
+    for line in summary.caught[:MOST_CAUGHT]:
+        console.print(f"caught  {line}", style="yellow", soft_wrap=True, highlight=False)
+    if len(summary.caught) > MOST_CAUGHT:
+        console.print(f"caught  and {len(summary.caught) - MOST_CAUGHT} more: see the report", style="yellow")
+    figures = ", ".join(f"{name} {value}" for name, value in summary.figures.items())
+    console.print(figures, soft_wrap=True, highlight=False)
+    console.print(f"report  {FOLDER / 'report.html'}\nruns    {ui}/runs", highlight=False)
+
+
+def _flows(history: MarketHistory, choice: Choice) -> tuple[dict[str, Any], dict[str, str]]:
+    """The real flows, named after the simulated moment they run at, and the parameters that differ."""
     from flows.manage_positions import manage_positions
     from flows.reconcile import reconcile
     from flows.run_strategy import FLOWS
-    from wsb_core.exchange.packages import load
     from wsb_core.strategies import STRATEGIES
 
     name = next(iter(STRATEGIES))
     strategy = STRATEGIES[name]
-    if preset not in strategy.presets:
-        raise ConfigError(f"--preset {preset!r} is not one of: {', '.join(strategy.presets)}")
-    history = load(window.universe)
+    if choice.preset not in strategy.presets:
+        raise ConfigError(f"--preset {choice.preset!r} is not one of: {', '.join(strategy.presets)}")
     # Option chains are modelled here, so there is no history of implied volatility to rank today's in.
     changes: dict[str, Any] = {"benchmark": history.benchmark, "allow_unknown_iv_percentile": True}
-    if variant is not None:
-        changes["variant"] = variant
-    params = type(strategy.params).model_validate(strategy.presets[preset].model_dump() | changes)
+    if choice.variant is not None:
+        changes["variant"] = choice.variant
+    params = type(strategy.params).model_validate(strategy.presets[choice.preset].model_dump() | changes)
     universe = sorted(set(history.bars["symbol"]) - {history.benchmark})
 
     def named(flow: Any, **arguments: Any) -> Any:
@@ -235,11 +279,12 @@ def _flows(window: Window, preset: str, variant: str | None) -> dict[str, Any]:
 
         return run
 
-    return {
+    found = {
         "reconcile": named(reconcile),
         "manage": named(manage_positions),
         "strategy": named(FLOWS[name], params=params, universe=universe),
     }
+    return found, {"preset": choice.preset, **{key: str(value) for key, value in changes.items()}}
 
 
 class _Bar:
@@ -248,6 +293,9 @@ class _Bar:
 
     def describe(self, text: str) -> None:
         self._progress.update(self._task, description=text)
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(text, style="yellow", highlight=False, soft_wrap=True)
 
     def advance(self) -> None:
         self._progress.advance(self._task)

@@ -113,6 +113,7 @@ def check_bars(desk: Desk, fetched: Fetched, needs: Needs) -> CheckedUniverse:
             lookback=needs.bars,
             at=w.clock.now(),
             benchmark=needs.benchmark,
+            known_gaps=w.settings.known_gaps,
         )
     _keep(desk, checked.report)
     gone = {q.ticker for q in checked.report.quarantined}

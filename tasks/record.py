@@ -34,13 +34,15 @@ def record_run(
     universe: CheckedUniverse,
     checked: CheckedMarkets,
 ) -> str:
-    """Write why each candidate was or was not traded, and end the run. Comes back as one line of text."""
+    """Write why each candidate was or was not traded, and end the run with one line of text."""
     feeds = {m.underlying: m.chain.provenance for m in checked.markets}
     rows = [_refused(refusal) for refusal in (*universe.refused, *refusals)]
     rows += [_ordered(p, feeds) for p in placed]
     done = {p.approved.order.client_order_id for p in placed}
     rows += [
-        Decided(a.order.structure.underlying, Outcome.SELECTED, stage="review", rule="approved", facts=_facts(a))
+        Decided(
+            a.order.structure.underlying, Outcome.SELECTED, stage="review", rule="approved", facts=_facts(a)
+        )
         for a in approved
         if a.order.client_order_id not in done
     ]

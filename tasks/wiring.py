@@ -56,31 +56,13 @@ class Wiring:
     def broker(self) -> Broker:
         from wsb_core.brokers import open_broker
 
-        key, secret = self.settings.keys()
-        return open_broker(
-            account=self.account,
-            mode=self.settings.mode,
-            base_url=self.settings.broker_url,
-            key=key,
-            secret=secret,
-            deadline_seconds=self.settings.deadline_seconds,
-        )
+        return open_broker(**self.settings.broker_access())
 
     @cached_property
     def data(self) -> MarketData:
         from wsb_core.providers import open_data
 
-        key, secret = self.settings.keys()
-        return open_data(
-            mode=self.settings.mode,
-            base_url=self.settings.data_url,
-            trading_url=self.settings.broker_url,
-            key=key,
-            secret=secret,
-            stock_feed=self.settings.stock_feed,
-            option_feed=self.settings.option_feed,
-            deadline_seconds=self.settings.deadline_seconds,
-        )
+        return open_data(**self.settings.data_access())
 
     @cached_property
     def events(self) -> EventSource:

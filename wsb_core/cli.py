@@ -6,19 +6,30 @@ that the library never imports them.
 
 from __future__ import annotations
 
+import getpass
+import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import wraps
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
-from wsb_core.config import Mode, Settings, read_settings
+from wsb_core.config import Settings, read_settings
 from wsb_core.domain.errors import ConfigError, WsbError
-from wsb_core.domain.ids import AccountId
+from wsb_core.domain.ids import AccountId, Cash, StrategyName
+
+if TYPE_CHECKING:
+    from wsb_core.domain.contracts import Instrument
+    from wsb_core.domain.positions import Position
+    from wsb_core.domain.quotes import Quote
+    from wsb_core.ledger import Ledger
 
 app = typer.Typer(
     name="wsb",
@@ -36,7 +47,9 @@ app.add_typer(exchange_app, name="exchange")
 P = ParamSpec("P")
 R = TypeVar("R")
 JsonFlag = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
-DayOption = Annotated[str | None, typer.Option("--session", help="trading day, YYYY-MM-DD; default: the latest on record")]
+DayOption = Annotated[
+    str | None, typer.Option("--session", help="trading day, YYYY-MM-DD; default: the latest on record")
+]
 StrategyOption = Annotated[str | None, typer.Option("--strategy", help="one strategy by name")]
 
 
@@ -67,7 +80,7 @@ def parse_day(text: str | None, option: str) -> date | None:
         raise ConfigError(f"{option} must be a date as YYYY-MM-DD, not {text!r}") from None
 
 
-def known_strategy(name: str | None) -> str | None:
+def known_strategy(name: str | None) -> StrategyName | None:
     """The name itself when it is registered.
 
     Raises: ConfigError naming the strategies there are.
@@ -75,39 +88,82 @@ def known_strategy(name: str | None) -> str | None:
     from wsb_core.strategies import STRATEGIES
 
     if name is not None and name not in STRATEGIES:
-        raise ConfigError(f"--strategy {name!r} is not a strategy; there are: {', '.join(STRATEGIES)}")
-    return name
+        raise ConfigError(f"{name!r} is not a strategy; there are: {', '.join(STRATEGIES)}")
+    return None if name is None else StrategyName(name)
 
 
-def _ledger(settings: Settings | None = None) -> Ledger:
+def _ledger(settings: Settings) -> Ledger:
     from wsb_core.ledger import open_ledger
 
-    ledger = open_ledger((settings or read_settings()).database_url)
+    ledger = open_ledger(settings.database_url)
     ledger.require_current()
     return ledger
 
 
+def _show(*tables: Any) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for table in tables:
+        console.print(table)
+
+
+def _json(value: Any) -> None:
+    typer.echo(json.dumps(_plain(value), indent=2, default=str))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _latest(rows: Sequence[Any], day: date | None) -> list[Any]:
+    """Rows of ``day``, of the latest session on record when it is None."""
+    if day is not None or not rows:
+        return list(rows)
+    newest = max(row.session for row in rows)
+    return [row for row in rows if row.session == newest]
+
+
 @app.command()
 @plainly
-def doctor() -> None:
+def doctor(as_json: JsonFlag = False) -> None:
     """Say, line by line, what is configured and works and what is not.
 
     Ends with code 1 when something that the mode needs does not work.
     """
+    from wsb_core.analytics import tables
     from wsb_core.doctor import examine
 
-    lines = examine(read_settings())
-    tables.show(tables.doctor(lines))
-    raise typer.Exit(0 if all(line.ok is not False for line in lines) else 1)
+    lines = examine(read_settings(), datetime.now(UTC), os.environ.get("PREFECT_API_URL"))
+    if as_json:
+        _json(lines)
+    else:
+        _show(tables.doctor(lines))
+    raise typer.Exit(1 if any(line.state == "bad" for line in lines) else 0)
 
 
 @app.command()
 @plainly
 def status(as_json: JsonFlag = False) -> None:
     """The account at a glance: mode, equity, positions, halts, last reconciliation, last runs."""
+    from wsb_core import desk
+    from wsb_core.brokers import open_broker
+
     settings = read_settings()
-    view = desk_view(_ledger(settings), AccountId(settings.account), settings.mode)
-    tables.show_view(view, as_json=as_json)
+    ledger, account = _ledger(settings), AccountId(settings.account)
+    try:
+        broker, error = open_broker(**settings.broker_access()).account(), ""
+    except WsbError as failed:
+        broker, error = None, str(failed)
+    view = desk.status(ledger, account, settings.mode, broker, error)
+    if as_json:
+        _json(view)
+    else:
+        _show(*desk.status_lines(view))
 
 
 @app.command()
@@ -117,10 +173,195 @@ def why(session: DayOption = None, strategy: StrategyOption = None, as_json: Jso
 
     Example: wsb why --session 2010-05-06 --strategy wsb_dip_bot
     """
+    from wsb_core import desk
+    from wsb_core.analytics import tables
+
     day = parse_day(session, "--session")
-    ledger = _ledger()
-    rows = ledger.decisions(day, known_strategy(strategy))
-    if day is None and rows:
-        latest = max(row.session for row in rows)
-        rows = tuple(row for row in rows if row.session == latest)
-    tables.show_decisions(rows, as_json=as_json)
+    rows = _latest(desk.decision_rows(_ledger(read_settings()), day, known_strategy(strategy)), day)
+    if as_json:
+        _json(rows)
+    else:
+        _show(tables.decisions(rows))
+
+
+@app.command()
+@plainly
+def orders(session: DayOption = None, strategy: StrategyOption = None, as_json: JsonFlag = False) -> None:
+    """Orders of a session (all of them when none is named), those in doubt first."""
+    from wsb_core import desk
+    from wsb_core.analytics import tables
+
+    rows = desk.order_rows(
+        _ledger(read_settings()), parse_day(session, "--session"), known_strategy(strategy)
+    )
+    if as_json:
+        _json(rows)
+    else:
+        _show(tables.orders(rows))
+
+
+@app.command()
+@plainly
+def positions(as_json: JsonFlag = False) -> None:
+    """What is held, as structures, marked at the middle of the quote where there is one."""
+    from wsb_core import desk
+    from wsb_core.analytics import tables
+
+    settings = read_settings()
+    ledger, account = _ledger(settings), AccountId(settings.account)
+    quotes, now, reason = _quotes(settings, ledger.positions(account))
+    rows = desk.position_rows(ledger, account, quotes, now, reason)
+    if as_json:
+        _json(rows)
+    else:
+        _show(tables.positions(rows))
+
+
+@app.command()
+@plainly
+def halt(
+    scope: Annotated[str, typer.Argument(help="a strategy's name, or all")],
+    reason: Annotated[str, typer.Option("--reason", help="why, for the record")],
+    kind: Annotated[str, typer.Option("--kind", help="pause or reduce_only")] = "pause",
+) -> None:
+    """Stop entries; exits go on. It holds until somebody resumes.
+
+    Example: wsb halt all --reason "fed day"
+    """
+    from wsb_core.ledger import HaltKind
+
+    if kind not in (HaltKind.PAUSE, HaltKind.REDUCE_ONLY):
+        raise ConfigError(f"--kind must be pause or reduce_only, not {kind!r}")
+    name = _scope(scope)
+    _ledger(read_settings()).set_halt(name, kind, reason, getpass.getuser(), datetime.now(UTC))
+    typer.echo(f"halted {scope} ({kind}): entries stop now, exits go on; resume with: wsb resume {scope}")
+
+
+@app.command()
+@plainly
+def resume(scope: Annotated[str, typer.Argument(help="a strategy's name, or all")]) -> None:
+    """Lift the halts of a scope."""
+    lifted = _ledger(read_settings()).clear_halt(_scope(scope), getpass.getuser(), datetime.now(UTC))
+    typer.echo(f"lifted {lifted} halts of {scope}" if lifted else f"{scope} was not halted")
+
+
+@ledger_app.command("init")
+@plainly
+def ledger_init() -> None:
+    """Create the ledger's tables."""
+    from wsb_core.ledger import open_ledger
+
+    settings = read_settings()
+    _make_folder(settings.database_url)
+    with open_ledger(settings.database_url) as ledger:
+        ledger.init()
+        typer.echo(f"ledger ready at revision {ledger.revision()[0]}")
+
+
+@ledger_app.command("upgrade")
+@plainly
+def ledger_upgrade() -> None:
+    """Bring the ledger's tables to this version of the program."""
+    from wsb_core.ledger import open_ledger
+
+    with open_ledger(read_settings().database_url) as ledger:
+        before, _ = ledger.revision()
+        ledger.upgrade()
+        typer.echo(f"ledger at revision {ledger.revision()[0]} (was {before})")
+
+
+@ledger_app.command("verify")
+@plainly
+def ledger_verify() -> None:
+    """Rebuild positions and cash from fills and bookings, and check the audit chain."""
+    found = _ledger(read_settings()).verify()
+    for problem in found.problems:
+        typer.echo(f"problem: {problem}", err=True)
+    for account, cash in found.cash.items():
+        typer.echo(
+            f"{account}: cash {cash}, {len(found.positions)} positions, {len(found.holdings)} holdings"
+        )
+    typer.echo(f"{found.rows_checked} rows checked, chain head {found.head_seq} {found.head_hash[:16]}")
+    typer.echo("the ledger holds together" if found.ok else "the ledger does NOT hold together")
+    raise typer.Exit(0 if found.ok else 1)
+
+
+@exchange_app.command("serve")
+@plainly
+def exchange_serve(
+    universe: Annotated[str, typer.Option(help="sp500_2010 or megacaps_2004_2013")] = "sp500_2010",
+    start: Annotated[
+        str, typer.Option(help="simulated time to start at, ISO 8601")
+    ] = "2010-05-03T08:00:00-04:00",
+    cash: Annotated[int, typer.Option(min=0, help="starting cash in dollars")] = 100_000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port on 127.0.0.1; 0 for a free one")] = 8765,
+) -> None:
+    """Serve past sessions in the vendor's wire format, on loopback, until Ctrl-C.
+
+    Its clock stands still until somebody moves it: POST /control/clock.
+    """
+    from wsb_core.exchange.engine import Exchange
+    from wsb_core.exchange.feed import DailyBarFeed
+    from wsb_core.exchange.model import Settings as ExchangeSettings
+    from wsb_core.exchange.packages import load
+    from wsb_core.exchange.server.app import run_forever
+
+    try:
+        began = datetime.fromisoformat(start)
+    except ValueError:
+        raise ConfigError(f"--start must be an ISO 8601 time with its offset, not {start!r}") from None
+    if began.tzinfo is None:
+        raise ConfigError(f"--start {start!r} has no offset from UTC: 2010-05-03T08:00:00-04:00 has one")
+    exchange = Exchange(
+        DailyBarFeed(load(universe)), began, ExchangeSettings(starting_cash=Cash(Decimal(cash)))
+    )
+    try:
+        run_forever(exchange, port=port, ready=lambda url: typer.echo(f"practice exchange at {url}"))
+    except OSError as error:
+        raise ConfigError(f"--port {port} on 127.0.0.1 cannot be taken: {error.strerror or error}") from None
+
+
+def _quotes(settings: Settings, held: Sequence[Position]) -> tuple[dict[Instrument, Quote], datetime, str]:
+    """Quotes of what is held; none, and the reason, when the source cannot be asked."""
+    from wsb_core.brokers import open_broker
+    from wsb_core.desk import read_quotes
+    from wsb_core.domain.calendar import NEW_YORK
+    from wsb_core.providers import open_data
+
+    now = datetime.now(UTC)
+    try:
+        now = open_broker(**settings.broker_access()).clock().now
+        data = open_data(**settings.data_access())
+        return read_quotes(data, held, now.astimezone(NEW_YORK).date()), now, "no two-sided quote"
+    except WsbError as error:
+        return {}, now, str(error)
+
+
+def _scope(scope: str) -> str:
+    from wsb_core.ledger import EVERYTHING
+
+    return EVERYTHING if scope == "all" else str(known_strategy(scope))
+
+
+def _make_folder(url: str) -> None:
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _plug_in() -> None:
+    """Commands of the outer packages, so that this one need not import them."""
+    for found in entry_points(group="wsb.commands"):
+        app.command(found.name)(found.load())
+
+
+def main() -> None:
+    """The program."""
+    _plug_in()
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

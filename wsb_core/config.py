@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import socket
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .domain.errors import ConfigError
+from .domain.ids import AccountId
 
 PRACTICE_URL = "http://127.0.0.1:8765"
+PRACTICE_KEY = ("practice-key", "practice-secret")
+"""What the practice exchange takes unless it is started with other keys."""
 PAPER_URL = "https://paper-api.alpaca.markets"
 LIVE_URL = "https://api.alpaca.markets"
 DATA_URL = "https://data.alpaca.markets"
@@ -41,6 +46,7 @@ class Settings(BaseSettings):
     option_feed: str = Field("opra", description="opra (needs the plan) or indicative")
     deadline_seconds: float = Field(10.0, gt=0, le=60, description="longest wait for one vendor call")
     lease_seconds: int = Field(120, ge=15, le=3600, description="life of the trader lease between renewals")
+    known_gaps: tuple[date, ...] = Field((), description="sessions that the data source is known not to have")
     reconcile_max_age_minutes: int = Field(
         20, ge=1, le=1440, description="oldest clean reconciliation that lets an entry through"
     )
@@ -66,7 +72,7 @@ class Settings(BaseSettings):
         Raises: ConfigError naming the missing variable; the practice exchange needs none.
         """
         if self.mode is Mode.PRACTICE:
-            return ("practice", "practice")
+            return PRACTICE_KEY
         found = []
         for name, value in (
             ("ALPACA_API_KEY", self.alpaca_api_key),
@@ -78,6 +84,38 @@ class Settings(BaseSettings):
                 )
             found.append(value.get_secret_value())
         return (found[0], found[1])
+
+    def broker_access(self) -> dict[str, Any]:
+        """What ``brokers.open_broker`` has to be told.
+
+        Raises: ConfigError when a key is missing.
+        """
+        key, secret = self.keys()
+        return {
+            "account": AccountId(self.account),
+            "mode": self.mode,
+            "base_url": self.broker_url,
+            "key": key,
+            "secret": secret,
+            "deadline_seconds": self.deadline_seconds,
+        }
+
+    def data_access(self) -> dict[str, Any]:
+        """What ``providers.open_data`` has to be told.
+
+        Raises: ConfigError when a key is missing.
+        """
+        key, secret = self.keys()
+        return {
+            "mode": self.mode,
+            "base_url": self.data_url,
+            "trading_url": self.broker_url,
+            "key": key,
+            "secret": secret,
+            "stock_feed": self.stock_feed,
+            "option_feed": self.option_feed,
+            "deadline_seconds": self.deadline_seconds,
+        }
 
 
 def read_settings(env_file: Path | None = None) -> Settings:

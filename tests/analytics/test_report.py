@@ -308,7 +308,7 @@ def test_a_link_leads_to_a_web_page_or_is_refused(url):
         an_empty_report(),
         a_report(
             trades=(a_trade(profit=None, fees=None, exits=(), facts={"iv": "nan"}),),
-            orders=(an_order(average=None),),
+            orders=(an_order(average=None, broker_text=None),),
             fills=(a_fill(client_order_id=None),),
             candles={},
             reconciliation=Reconciliation(True, None),

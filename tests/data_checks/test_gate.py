@@ -137,7 +137,7 @@ def test_the_artifact_says_what_failed_on_which_rows_and_who_is_out() -> None:
 
     assert text.startswith("## Data check `numbers`: FAILED")
     assert "| quarantined_share | failed | critical | 1 of 3 quarantined" in text
-    assert "- name=a\\|b, x=-2.0" in text
+    assert "- name=a\\|b, x=-2" in text
     assert "| a\\|b | x_positive | x is above zero: x -2 |" in text
     assert {"expectation": "x_given", "verdict": "passed"}.items() <= table[3].items()
     assert table[-1]["verdict"] == "quarantined"

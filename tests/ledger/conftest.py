@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.postgres import postgres_url
+from tests.postgres import memory_folder, postgres_url
 from wsb_core.domain.ids import cash
 from wsb_core.ledger import Ledger, open_ledger
 
@@ -26,14 +27,16 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path, migrated_file: Path) -> Iterator[str]:
+def ledger_url(request: pytest.FixtureRequest, migrated_file: Path) -> Iterator[str]:
     """The URL of an empty migrated ledger that nobody else uses."""
     if request.param == "postgresql":
         with postgres_url() as url:
             yield url
     else:
-        path = shutil.copy(migrated_file, tmp_path / "ledger.db")
-        yield f"sqlite:///{path}"
+        # Every commit waits for the disk, as it must: memory makes that wait short.
+        with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
+            path = shutil.copy(migrated_file, Path(folder) / "ledger.db")
+            yield f"sqlite:///{path}"
 
 
 @pytest.fixture

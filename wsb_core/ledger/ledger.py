@@ -108,11 +108,6 @@ class Ledger:
             return books.open_account(tx, account, mode, opening_cash)
 
     def has_account(self, account: AccountId) -> bool:
-        """Whether the account's books were begun."""
-        with self._store.read() as session:
-            return books.has_account(session, account)
-
-    def has_account(self, account: AccountId) -> bool:
         """Whether the account was ever opened here."""
         with self._store.read() as session:
             return books.has_account(session, account)
@@ -191,7 +186,7 @@ class Ledger:
             return orders.record_intent(tx, run_id, approved, lease)
 
     def attempts(self, key: IntentKey) -> tuple[Intent, ...]:
-        """Every recorded attempt of the decision that ``key`` names, oldest first; ``key.attempt`` is not read."""
+        """Every recorded attempt of the decision ``key`` names, oldest first; its ``attempt`` is not read."""
         with self._store.read() as session:
             return orders.attempts(session, key)
 
@@ -260,14 +255,6 @@ class Ledger:
         """Intents not yet sent, working, or perhaps working; oldest first."""
         with self._store.read() as session:
             return orders.open_intents(session, account)
-
-    def open_orders(self, account: AccountId) -> tuple[OpenOrder, ...]:
-        """What is unfilled of our orders that work or may be working, with its share of the maximum loss.
-
-        Strangers' orders are in ``orders(account, adopted=True)``: nobody reviewed their risk.
-        """
-        with self._store.read() as session:
-            return orders.open_orders(session, account)
 
     def open_orders(self, account: AccountId) -> tuple[OpenOrder, ...]:
         """What open intents still have to fill, as limits and duplicates count them."""
@@ -432,6 +419,11 @@ class Ledger:
         """Equity of the session's first opening mark; None when there is none."""
         with self._store.read() as found:
             return observations.equity_at_open(found, account, session)
+
+    def equity_at_close(self, account: AccountId) -> Mapping[date, Cash]:
+        """Equity after each session's close, by session; a session that was not marked is not in it."""
+        with self._store.read() as found:
+            return observations.equity_at_close(found, account)
 
     def peak_equity(self, account: AccountId) -> Cash | None:
         """The highest equity ever marked; None when there is none."""

@@ -98,6 +98,15 @@ def equity_at_open(session: Session, account: AccountId, day: date) -> Cash | No
     return None if found is None else Cash(found)
 
 
+def equity_at_close(session: Session, account: AccountId) -> Mapping[date, Cash]:
+    rows = session.execute(
+        select(MarkRow.session, MarkRow.equity)
+        .where(MarkRow.account == account, MarkRow.kind == MarkKind.CLOSE.value)
+        .order_by(MarkRow.at, MarkRow.id)
+    )
+    return {day: Cash(equity) for day, equity in rows}
+
+
 def peak_equity(session: Session, account: AccountId) -> Cash | None:
     # Compared here, not in SQL: SQLite would compare the text.
     marks = session.scalars(select(MarkRow.equity).where(MarkRow.account == account)).all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 from sqlalchemy import ColumnElement, select
@@ -353,21 +353,6 @@ def read_legs(legs: Sequence[OrderLeg]) -> tuple[Structure | None, Effect | None
     except ValueError:
         return None, effect
     return structure, effect
-
-
-def attempts(session: Session, key: IntentKey) -> tuple[Intent, ...]:
-    found = _intents(
-        session,
-        [
-            IntentRow.account == key.account,
-            IntentRow.strategy == key.strategy,
-            IntentRow.session == key.session,
-            IntentRow.slot == key.slot,
-            IntentRow.underlying == key.underlying,
-            IntentRow.action == key.action,
-        ],
-    )
-    return tuple(sorted(found, key=lambda each: each.order.key.attempt))
 
 
 def attempts(session: Session, key: IntentKey) -> tuple[Intent, ...]:

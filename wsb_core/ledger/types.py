@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from sqlalchemy import DateTime, Numeric, String, Text
@@ -14,6 +14,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 SCALE = 10
 PRECISION = 30
 _WHOLE = Decimal(1)
+# The usual 28 digits would round a number that the column can hold.
+_DIGITS = Context(prec=2 * PRECISION)
 
 
 def exact(value: Decimal) -> Decimal:
@@ -23,15 +25,15 @@ def exact(value: Decimal) -> Decimal:
     """
     if not value.is_finite():
         raise ValueError(f"a stored number must be finite, not {value}")
-    plain = value.normalize()
+    plain = value.normalize(_DIGITS)
     exponent = plain.as_tuple().exponent
     if isinstance(exponent, int) and exponent < -SCALE:
         raise ValueError(f"a stored number has at most {SCALE} decimals, not {value}: round it first")
-    if abs(plain) >= Decimal(10) ** (PRECISION - SCALE):
+    if plain.copy_abs() >= Decimal(10) ** (PRECISION - SCALE):
         raise ValueError(
             f"a stored number has at most {PRECISION - SCALE} digits before the point, not {value}"
         )
-    return plain.quantize(_WHOLE) if plain == plain.to_integral_value() else plain
+    return plain.quantize(_WHOLE, context=_DIGITS) if plain == plain.to_integral_value() else plain
 
 
 class Exact(TypeDecorator[Decimal]):

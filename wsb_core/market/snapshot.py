@@ -103,7 +103,7 @@ def build_market(
 
 
 def atm_iv(chain: Chain, spot: Quote, on: date, target_dte: int = 30) -> float | None:
-    """IV of the contracts nearest the money in the expiry nearest ``target_dte`` days, calls and puts averaged.
+    """IV nearest the money in the expiry nearest ``target_dte`` days, calls and puts averaged.
 
     None when the chain gives no IV there. A nearest-expiry figure, not a constant-maturity one.
     """

@@ -57,7 +57,13 @@ def test_the_flaws_of_the_data_are_left_in_it(sp500: MarketHistory) -> None:
     sessions = set(bars["session"].dt.date)
 
     assert contradicts.sum() == 78
-    assert not sessions & {date(2009, 9, 8), date(2009, 11, 2), date(2010, 8, 18)}
+    assert [day.isoformat() for day in sp500.gaps] == [
+        "2009-09-08",
+        *(f"2009-10-{day}" for day in (29, 30)),
+        *(f"2009-11-{day}" for day in ("02", "03", "04", "12")),
+        "2010-08-18",
+    ]
+    assert sessions & set(sp500.gaps) == {date(2009, 11, 12)}
     assert _row(sp500, "DHI", "2010-04-28")["high"] == 50.80
 
 

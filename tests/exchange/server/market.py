@@ -8,11 +8,12 @@ from decimal import Decimal
 
 import pandas as pd
 
-from wsb_core.domain.calendar import NEW_YORK, session_on, sessions_between
+from wsb_core.domain.calendar import NEW_YORK, sessions_between
 from wsb_core.domain.contracts import OptionContract, Right, Share
 from wsb_core.domain.ids import Price, Underlying
 from wsb_core.domain.quotes import FeedClass, OptionQuote, Provenance, Quote
 from wsb_core.domain.strategy import ChainWindow
+from wsb_core.exchange.hours import session_of
 from wsb_core.exchange.model import CorporateAction, DayBar, Listed
 
 AAPL, MSFT, SPY = Underlying("AAPL"), Underlying("MSFT"), Underlying("SPY")
@@ -52,7 +53,7 @@ class SmallMarket:
     def price(self, underlying: Underlying, at: datetime) -> Decimal | None:
         """The path at ``at``; None before the day's open, the last price after its close."""
         day = at.astimezone(NEW_YORK).date()
-        session = session_on(day) if day in self._sessions else None
+        session = session_of(day) if day in self._sessions else None
         if session is None or at < session.opens or underlying not in _BASE:
             return None
         minutes = int((min(at, session.closes) - session.opens) / MINUTE)
@@ -63,7 +64,7 @@ class SmallMarket:
         return _BASE[underlying] / 2 if halved else _BASE[underlying]
 
     def _open(self, at: datetime) -> bool:
-        session = session_on(at.astimezone(NEW_YORK).date())
+        session = session_of(at.astimezone(NEW_YORK).date())
         return session is not None and session.is_open(at)
 
     def quote(self, underlying: Underlying, at: datetime) -> Quote | None:
@@ -88,7 +89,7 @@ class SmallMarket:
     def day_bar(self, underlying: Underlying, session: date) -> DayBar | None:
         if session not in self._sessions:
             return None
-        found = session_on(session)
+        found = session_of(session)
         return None if found is None else self.day_so_far(underlying, found.closes)
 
     def daily_bars(
@@ -117,7 +118,7 @@ class SmallMarket:
         """The next four Fridays, today's included; Good Friday's is the Thursday before."""
         friday = on + timedelta(days=(4 - on.weekday()) % 7)
         fridays = (friday + timedelta(weeks=week) for week in range(4))
-        return tuple(day if session_on(day) else day - timedelta(days=1) for day in fridays)
+        return tuple(day if session_of(day) else day - timedelta(days=1) for day in fridays)
 
     def listed(self, underlying: Underlying, on: date) -> tuple[Listed, ...]:
         if underlying not in _BASE:

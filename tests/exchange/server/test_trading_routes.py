@@ -462,6 +462,19 @@ def test_a_call_told_not_to_be_exercised_expires(raw, control):
     assert raw.get_all_positions() == []
 
 
+def test_a_contract_that_a_split_adjusted_is_found_by_its_new_symbol(raw, control):
+    raw.submit_order(
+        LimitOrderRequest(symbol="SPY260320C00105000", qty=1, side="buy", limit_price=3, time_in_force="day")
+    )
+    control.advance_to(ny("2026-03-16 10:00"))
+    [told] = raw.get_all_positions()
+
+    found = raw.get(f"/positions/{told['symbol']}")
+
+    assert (told["symbol"], told["qty"]) == ("SPY260320C00052500", "2")
+    assert found == told
+
+
 def test_a_misspelt_filter_is_no_filter_as_with_the_vendor(raw):
     raw.submit_order(buy_shares())
 

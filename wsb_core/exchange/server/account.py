@@ -75,11 +75,10 @@ async def position(request: web.Request) -> web.Response:
 
 def _held(request: web.Request) -> PositionRow:
     venue = request.app[VENUE]
-    instrument = venue.instrument(request.match_info["asset"])
-    for row in venue.exchange.positions():
-        if row.instrument == instrument:
-            return row
-    raise Reject(404, 40410000, "position does not exist")
+    found = venue.position(venue.instrument(request.match_info["asset"]))
+    if found is None:
+        raise Reject(404, 40410000, "position does not exist")
+    return found
 
 
 @routes.delete("/v2/positions/{asset}")

@@ -84,7 +84,7 @@ async def assign(request: web.Request) -> web.Response:
         venue.exchange.assign(contract, int(quantity))
     except ValueError as error:
         raise parse.refuse(str(error)) from error
-    return web.json_response({"held": str(venue.quantity_held(contract))})
+    return web.json_response({"symbol": contract.symbol, "assigned": int(quantity)})
 
 
 @routes.post("/control/deposit")

@@ -63,7 +63,8 @@ class Fault(BaseModel):
     """One order for trouble: the ``nth`` matching request and the ``times - 1`` after it.
 
     ``times`` None is "from then on, until cleared". ``path`` is a regular expression searched in
-    the request's path. Events of a stream match the method WS and the stream's path.
+    the request's path. Events of a stream match the method WS and the stream's path. ``seconds``
+    are an hour unless given.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -100,8 +100,6 @@ async def asset(request: web.Request) -> web.Response:
 
 
 def _asset(venue: Venue, share: Share) -> dict[str, Any]:
-    today = venue.today
-    has_options = bool(venue.exchange.feed.listed(share.underlying, today))
     return {
         "id": venue.issue_id(share),
         "class": "us_equity",
@@ -115,7 +113,7 @@ def _asset(venue: Venue, share: Share) -> dict[str, Any]:
         "easy_to_borrow": True,
         "borrow_status": "easy_to_borrow",
         "fractionable": False,
-        "attributes": ["has_options"] if has_options else [],
+        "attributes": ["has_options"] if venue.has_options(share.underlying) else [],
     }
 
 

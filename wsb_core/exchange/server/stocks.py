@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from aiohttp import web
@@ -100,11 +101,11 @@ def _session_before(day: date) -> date:
     return hours.last_session(day - timedelta(days=1))
 
 
-def bar_json(at: datetime, prices: Sequence[float], volume: int) -> Json:
+def bar_json(begins: str, prices: Sequence[float], volume: int) -> Json:
     """A bar. Trade count and average price are estimates: round lots, and the typical price."""
     first, high, low, last = (round(price, 4) for price in prices)
     return {
-        "t": f"{wire.stamp(at)[:19]}Z",
+        "t": begins,
         "o": first,
         "h": high,
         "l": low,
@@ -117,11 +118,20 @@ def bar_json(at: datetime, prices: Sequence[float], volume: int) -> Json:
 
 def _day_json(bar: DayBar) -> Json:
     prices = [float(price) for price in (bar.open, bar.high, bar.low, bar.close)]
-    return bar_json(_midnight(bar.session), prices, bar.volume)
+    return bar_json(_day_begins(bar.session), prices, bar.volume)
 
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time.min, NEW_YORK)
+
+
+def _second(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@lru_cache(maxsize=8192)
+def _day_begins(day: date) -> str:
+    return _second(_midnight(day))
 
 
 @routes.get("/v2/stocks/quotes/latest")
@@ -186,13 +196,13 @@ def _minute(venue: Venue, symbol: Underlying, start: datetime) -> Json | None:
         return None
     if before is None or before.session != after.session:
         return bar_json(
-            start, [float(p) for p in (after.open, after.high, after.low, after.close)], after.volume
+            _second(start), [float(p) for p in (after.open, after.high, after.low, after.close)], after.volume
         )
     first, last = float(before.close), float(after.close)
     # A new extreme of the day was made inside the minute; otherwise its ends bound it.
     high = float(after.high) if after.high > before.high else max(first, last)
     low = float(after.low) if after.low < before.low else min(first, last)
-    return bar_json(start, (first, high, low, last), max(0, after.volume - before.volume))
+    return bar_json(_second(start), (first, high, low, last), max(0, after.volume - before.volume))
 
 
 @routes.get("/v2/stocks/bars")
@@ -250,7 +260,7 @@ def _daily(
         completed = _completed(venue, batch, first, venue.today, adjustment) if first <= last else {}
         for symbol in batch:
             rows = (row for row in completed.get(symbol, ()) if row[0] <= last)
-            told = [bar_json(_midnight(day), prices, volume) for day, prices, volume in rows]
+            told = [bar_json(_day_begins(day), prices, volume) for day, prices, volume in rows]
             so_far = venue.exchange.feed.day_so_far(symbol, venue.now)
             if so_far is not None and first <= so_far.session <= last:
                 told.append(_day_json(so_far))
@@ -265,27 +275,25 @@ def _completed(
 ) -> dict[Underlying, list[_Row]]:
     """Bars of the sessions before today, adjusted for what has happened up to today."""
     feed = venue.exchange.feed
-    raw = _rows(feed.daily_bars(symbols, first, today, adjusted=False), today)
-    if adjustment == "raw":
-        return raw
+    adjusted = adjustment in ("dividend", "all")
+    found = _rows(feed.daily_bars(symbols, first, today, adjusted=adjusted), today)
+    if adjustment in ("raw", "all"):
+        return found
     splits = {symbol: _splits(venue, symbol, first, today) for symbol in symbols}
-    if adjustment == "split":
-        return {
-            s: [_scaled(row, _split_factor(splits[s], row[0])) for row in rows] for s, rows in raw.items()
-        }
-    both = _rows(feed.daily_bars(symbols, first, today, adjusted=True), today)
-    if adjustment == "all":
-        return both
-    # Dividends alone: everything, with the splits taken out again.
+    # Dividends alone are everything with the splits taken out again.
+    power = -1 if adjusted else 1
     return {
-        s: [_scaled(row, 1 / _split_factor(splits[s], row[0])) for row in rows] for s, rows in both.items()
+        symbol: [_scaled(row, _split_factor(splits[symbol], row[0]) ** power) for row in rows]
+        for symbol, rows in found.items()
     }
 
 
 def _rows(frame: Any, today: date) -> dict[Underlying, list[_Row]]:
     found: dict[Underlying, list[_Row]] = {}
-    columns = ("symbol", "session", "open", "high", "low", "close", "volume")
-    values = (frame[name].tolist() for name in columns)
+    columns = ["symbol", "session", "open", "high", "low", "close", "volume"]
+    # JSON has no NaN: a bar that is not whole is not told.
+    whole = frame[columns].dropna()
+    values = (whole[name].tolist() for name in columns)
     for symbol, session, first, high, low, last, volume in zip(*values, strict=True):
         if session.date() < today:
             prices = (float(first), float(high), float(low), float(last))

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -16,7 +15,7 @@ from wsb_core.domain.calendar import sessions_between
 from wsb_core.domain.contracts import Instrument, OptionContract, Share, parse_instrument
 from wsb_core.domain.ids import Cash, Underlying
 from wsb_core.exchange import hours
-from wsb_core.exchange.model import Reject
+from wsb_core.exchange.model import PositionRow, Reject
 from wsb_core.exchange.rules import wire_symbol
 
 from .faults import FaultPlan
@@ -64,6 +63,7 @@ class Venue:
         self.suspended = False
         self.on_advance: list[Callable[[], None]] = []
         self.equity: list[EquityPoint] = [EquityPoint(exchange.now, exchange.account().equity)]
+        self._with_options: set[Underlying] = set()
         self._symbols = frozenset(exchange.feed.symbols())
         self._by_id: dict[str, Instrument] = {asset_id(Share(s)): Share(s) for s in self._symbols}
 
@@ -99,7 +99,13 @@ class Venue:
             return True
         # An index has options and no shares.
         of_option = isinstance(instrument, OptionContract)
-        return of_option and bool(self.exchange.feed.listed(instrument.underlying, self.today))
+        return of_option and self.has_options(instrument.underlying)
+
+    def has_options(self, underlying: Underlying) -> bool:
+        """Whether contracts are listed on it today; remembered once they are."""
+        if underlying not in self._with_options and self.exchange.feed.listed(underlying, self.today):
+            self._with_options.add(underlying)
+        return underlying in self._with_options
 
     def has_data(self, symbol: Underlying) -> bool:
         """Whether the feed has prices of it: every share, and an index it carries."""
@@ -120,12 +126,15 @@ class Venue:
         found = self._by_id.get(text.lower()) or parse_instrument(text.strip().upper() or "?")
         if not self.trades(found):
             raise Reject(404, 40410000, f'asset "{text}" not found')
-        return found
+        # A symbol does not tell what an adjusted contract delivers; the one that is held does.
+        adjusted = isinstance(found, OptionContract) and not found.standard
+        held = self.position(found) if adjusted else None
+        return found if held is None else held.instrument
 
-    def quantity_held(self, instrument: Instrument) -> Decimal:
-        """Signed; 0 when it is not held."""
+    def position(self, instrument: Instrument) -> PositionRow | None:
+        """The holding with this instrument's symbol; None when there is none."""
         rows = self.exchange.positions()
-        return next((row.quantity for row in rows if row.instrument == instrument), Decimal(0))
+        return next((row for row in rows if row.instrument.symbol == instrument.symbol), None)
 
     def contract(self, text: str) -> OptionContract:
         """The option contract a symbol or an id names.
