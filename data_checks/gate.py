@@ -121,7 +121,9 @@ def check(
     if whole:
         measured = _measured(measured, suite)
     measured[_ROW] = range(len(measured))
-    results = _validate(measured, suite.name, _expectations(suite, key, whole))
+    # Measured columns that no expectation reads are left out: each expectation copies what it is given.
+    read = [name for name in (_ROW, *suite.columns, *(r.name for r in suite.rules)) if name in measured]
+    results = _validate(measured[read], suite.name, _expectations(suite, key, whole))
     findings = [_finding(result, suite, measured) for result in results]
     quarantined: tuple[Quarantined, ...] = ()
     if key is not None and whole:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path("var/demo")
 MOST_CAUGHT = 8
+RANKED_SESSIONS, UNIVERSE_SIZE = 40, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,7 @@ def _play(
     # A sync flow waits up to a second for its heartbeat thread when it ends: that would be most of the demo.
     quick = temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
     with wired(settings) as w, quick:
-        flows, parameters = _flows(history, choice)
+        flows, parameters = _flows(history, days[0].day, choice)
         with _progress(len(days)) as bar:
             for day in days:
                 for step in day_plan(day):
@@ -227,7 +228,9 @@ def _play(
                     control.advance_to(step.at)
                     state = flows[step.flow](f"{day.day} {step.at:%H:%M}")
                     if state.is_failed() or state.is_crashed():
-                        bar.note(f"{day.day} {step.at:%H:%M} {step.flow} {state.name.lower()}: {state.message}")
+                        bar.note(
+                            f"{day.day} {step.at:%H:%M} {step.flow} {state.name.lower()}: {state.message}"
+                        )
                 bar.advance()
         summary = summarise(w, days, wall_s=time.monotonic() - began)
         title = f"Dip bot on {window.universe}, {days[0].day} to {days[-1].day}"
@@ -255,7 +258,17 @@ def _tell(summary: Summary, report: Report, ui: str) -> None:
     console.print(f"report  {FOLDER / 'report.html'}\nruns    {ui}/runs", highlight=False)
 
 
-def _flows(history: MarketHistory, choice: Choice) -> tuple[dict[str, Any], dict[str, str]]:
+def _most_traded(history: MarketHistory, first: date) -> list[str]:
+    """The names with the largest median dollar volume over the sessions before the first one played."""
+    bars = history.bars[
+        (history.bars["symbol"] != history.benchmark) & (history.bars["session"].dt.date < first)
+    ]
+    recent = bars[bars["session"].isin(sorted(bars["session"].unique())[-RANKED_SESSIONS:])]
+    turnover = (recent["close"] * recent["volume"]).groupby(recent["symbol"]).median()
+    return [str(name) for name in turnover.nlargest(UNIVERSE_SIZE).index]
+
+
+def _flows(history: MarketHistory, first: date, choice: Choice) -> tuple[dict[str, Any], dict[str, str]]:
     """The real flows, named after the simulated moment they run at, and the parameters that differ."""
     from flows.manage_positions import manage_positions
     from flows.reconcile import reconcile
@@ -271,7 +284,7 @@ def _flows(history: MarketHistory, choice: Choice) -> tuple[dict[str, Any], dict
     if choice.variant is not None:
         changes["variant"] = choice.variant
     params = type(strategy.params).model_validate(strategy.presets[choice.preset].model_dump() | changes)
-    universe = sorted(set(history.bars["symbol"]) - {history.benchmark})
+    universe = _most_traded(history, first)
 
     def named(flow: Any, **arguments: Any) -> Any:
         def run(moment: str) -> Any:

@@ -22,6 +22,7 @@ from tasks.wiring import wiring
 from wsb_core.domain.checks import CheckReport, Passed
 from wsb_core.domain.ids import Underlying
 from wsb_core.domain.orders import Refusal
+from wsb_core.domain.ports import Bars
 from wsb_core.domain.positions import Book
 from wsb_core.domain.quotes import Chain, Events, Market, Quote
 from wsb_core.domain.strategy import Needs, Panel
@@ -105,25 +106,16 @@ def check_bars(desk: Desk, fetched: Fetched, needs: Needs) -> CheckedUniverse:
 
     Raises: CheckFailed when too many tickers are bad, or the benchmark is.
     """
-    w = wiring()
-    with _kept(desk):
-        checked = data_checks.check_bars(
-            fetched.history,
-            session=desk.session.day,
-            lookback=needs.bars,
-            at=w.clock.now(),
-            benchmark=needs.benchmark,
-            known_gaps=w.settings.known_gaps,
-        )
-    _keep(desk, checked.report)
-    gone = {q.ticker for q in checked.report.quarantined}
-    today = fetched.today.frame
+    checked = _judge_bars(desk, fetched.history, needs.bars, None)
+    index = None
+    if fetched.benchmark is not None:
+        index = _judge_bars(desk, fetched.benchmark, needs.benchmark_bars, needs.benchmark)
     panel = build_panel(
         checked.frame,
-        today[~today["symbol"].isin(gone)],
+        None if index is None else index.frame,
+        fetched.today.frame,
         session=desk.session,
         at=desk.as_of,
-        benchmark=needs.benchmark,
     )
     refused = [
         Refusal(Underlying(q.ticker), "check", q.expectation, "failed", "hold", q.detail)
@@ -134,6 +126,23 @@ def check_bars(desk: Desk, fetched: Fetched, needs: Needs) -> CheckedUniverse:
         for m in fetched.history.missing
     ]
     return CheckedUniverse(panel, checked.report, checked.proof, tuple(refused))
+
+
+def _judge_bars(
+    desk: Desk, bars: Bars, lookback: int, benchmark: Underlying | None
+) -> data_checks.CheckedBars:
+    w = wiring()
+    with _kept(desk):
+        checked = data_checks.check_bars(
+            bars,
+            session=desk.session.day,
+            lookback=lookback,
+            at=w.clock.now(),
+            benchmark=benchmark,
+            known_gaps=w.settings.known_gaps,
+        )
+    _keep(desk, checked.report)
+    return checked
 
 
 @task(**CHECK)

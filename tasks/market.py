@@ -21,9 +21,10 @@ from wsb_core.domain.strategy import ChainWindow, Needs
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """Daily history up to yesterday, and the session so far."""
+    """Daily history up to yesterday, the benchmark's longer one, and the session so far."""
 
     history: Bars
+    benchmark: Bars | None
     today: Bars
 
 
@@ -40,12 +41,14 @@ class Quoted:
 def fetch_bars(desk: Desk, universe: Sequence[Underlying], needs: Needs) -> Fetched:
     """Completed sessions before today's and the session so far, for the universe and its benchmark."""
     data = wiring().data
-    names = list(universe)
-    if needs.benchmark is not None and needs.benchmark not in names:
+    day, names = desk.session.day, list(universe)
+    last = shift(day, -1)
+    history = data.bars(names, shift(day, -needs.bars), last)
+    index = None
+    if needs.benchmark is not None:
+        index = data.bars([needs.benchmark], shift(day, -max(needs.benchmark_bars, 1)), last)
         names.append(needs.benchmark)
-    last = shift(desk.session.day, -1)
-    history = data.bars(names, shift(desk.session.day, -needs.bars), last)
-    return Fetched(history, data.today(names))
+    return Fetched(history, index, data.today(names))
 
 
 @task(**READ)

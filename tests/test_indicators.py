@@ -68,6 +68,16 @@ def test_rsi_divides_by_zero_on_purpose(closes, expected):
     assert rsi["T0"].iloc[-1] == expected
 
 
+def test_a_session_without_a_price_has_no_rsi_and_the_next_has_no_change():
+    gap = QQQQ.copy()
+    gap[20] = float("nan")
+
+    rsi = wilder_rsi(a_frame(gap))["T0"]
+
+    assert rsi.iloc[20:22].isna().all()
+    assert rsi.iloc[[19, 22]].notna().all()
+
+
 def test_average_true_range_is_wilders():
     atr = average_true_range(a_frame(ATR_HIGH), a_frame(ATR_LOW), a_frame(ATR_CLOSE))
 
@@ -110,6 +120,12 @@ def test_rise_to_high_takes_the_lowest_low_that_came_before_the_high():
 
     assert top["T0"].iloc[-1] == 15
     assert rise["T0"].iloc[-1] == pytest.approx(15 / 8 - 1)
+
+
+def test_of_equal_highs_the_latest_counts():
+    rise, _ = rise_to_high(a_frame([10, 15, 12, 15]), a_frame([9, 14, 6, 14]), 4)
+
+    assert rise["T0"].iloc[-1] == pytest.approx(15 / 6 - 1)
 
 
 def test_rise_to_high_is_unknown_when_the_high_came_first_or_a_session_is_missing():

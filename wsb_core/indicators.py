@@ -27,7 +27,8 @@ def wilder_average(values: pd.DataFrame, window: int) -> pd.DataFrame:
     seed = values.cumsum() / window
     seeded = values.where(count > window, seed.where(count == window))
     smooth = seeded.ewm(alpha=1 / window, adjust=False, ignore_na=True).mean()
-    return smooth.where(known & (count >= window))
+    # The smoothing itself would carry the last average across a gap.
+    return smooth.where(known)
 
 
 def wilder_rsi(close: pd.DataFrame, window: int = 14) -> pd.DataFrame:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from wsb_core.alerts import (
     record,
 )
 from wsb_core.domain.errors import ProviderRefused
+from wsb_core.ledger import open_ledger
 
 from .conftest import AT, Answer, FakeSlack, MemoryOutbox
 
@@ -225,6 +227,21 @@ def test_secrets_are_gone_before_the_outbox_the_log_and_slack_see_them(
     [message] = slack.posted
     assert secret not in str(message) + caplog.text
     assert TOKEN not in str(message) + caplog.text
+
+
+def test_the_ledger_is_an_outbox_that_keeps_these_promises(
+    slack: FakeSlack, channel: SlackChannel, alert: Alert, tmp_path: Path
+) -> None:
+    slack.answers.append(Answer(503, "down"))
+    with open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
+        ledger.init()
+
+        recorded = [record(ledger, alert, key="k") for _ in range(2)]
+        sent = [deliver(ledger, [channel], AT + timedelta(minutes=n)).sent for n in (0, 2, 4)]
+
+    assert recorded == [True, False]
+    assert sent == [0, 1, 0]
+    assert len(slack.posted) == 1
 
 
 def test_only_so_many_messages_go_out_in_one_delivery(

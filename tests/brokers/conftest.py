@@ -18,6 +18,7 @@ from wsb_core.domain.structures import Structure, StructureLeg
 
 ACCOUNT = AccountId("PA3TEST00001")
 KEY, SECRET = "PKTESTKEY1234567", "s3cr3tS3cr3tS3cr3t"
+PATIENT = 20.0
 LONG, SHORT = "AAPL  241220C00200000", "AAPL  241220C00210000"
 
 
@@ -33,16 +34,17 @@ def server() -> Iterator[Scripted]:
 def broker(server: Scripted) -> AlpacaBroker:
     """A practice broker at the scripted server; the account is the configured one."""
     server.on("GET", "/v2/account", Reply(account_row()))
-    return AlpacaBroker(ACCOUNT, "practice", server.url, KEY, SECRET, deadline_seconds=0.5)
+    return AlpacaBroker(ACCOUNT, "practice", server.url, KEY, SECRET, deadline_seconds=PATIENT)
 
 
 @pytest.fixture
-def impatient(server: Scripted) -> Callable[[], AlpacaBroker]:
-    """Make a broker that waits a fifth of a second."""
+def broker_for(server: Scripted) -> Callable[[Reply], AlpacaBroker]:
+    """Make a broker that waits a second where the reply will not come, and long where it will."""
 
-    def make() -> AlpacaBroker:
+    def make(reply: Reply) -> AlpacaBroker:
         server.on("GET", "/v2/account", Reply(account_row()))
-        return AlpacaBroker(ACCOUNT, "practice", server.url, KEY, SECRET, deadline_seconds=0.2)
+        deadline = 1.0 if reply.fault in ("stall", "drip") else PATIENT
+        return AlpacaBroker(ACCOUNT, "practice", server.url, KEY, SECRET, deadline_seconds=deadline)
 
     return make
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
-from queue import Queue
+from queue import Empty, Queue
 
 import pytest
 import requests
@@ -14,7 +16,7 @@ from tests.brokers.conftest import KEY, SECRET
 from tests.brokers.scripted import Reply, Scripted
 from tests.exchange.server.market import SmallMarket, ny
 from wsb_core.brokers.alpaca import AlpacaBroker
-from wsb_core.brokers.alpaca_stream import TradeUpdate, parse_update, stream_url
+from wsb_core.brokers.alpaca_stream import TradeUpdate, TradeUpdates, parse_update, stream_url
 from wsb_core.domain.contracts import OptionContract, Right
 from wsb_core.domain.errors import BadResponse, OrderRejected, OutcomeUnknown
 from wsb_core.domain.ids import AccountId, ClientOrderId, Price, StrategyName, Underlying
@@ -134,32 +136,30 @@ def test_the_broker_and_our_calendar_agree_on_a_session(practice: AlpacaBroker) 
     assert practice.session(date(2026, 3, 1)) is None
 
 
-Collected = tuple["Queue[TradeUpdate]", "Queue[str]"]
+Collected = tuple["Queue[TradeUpdate]", "Queue[str]", TradeUpdates]
 
 
 @pytest.fixture
 def streaming(practice: AlpacaBroker) -> Iterator[Collected]:
-    """Updates and gaps of a stream that is known to listen."""
+    """Updates and gaps of a stream that is known to listen, and the stream."""
     updates: Queue[TradeUpdate] = Queue()
     gaps: Queue[str] = Queue()
     stream = practice.stream_trade_updates(updates.put, gaps.put)
-    for attempt in range(1, 50):
+    attempt = 1
+    while not heard(updates):
         practice.submit(an_order((100, 1), limit="-0.01", attempt=attempt))
-        if not wait_empty(updates):
-            break
-    yield updates, gaps
+        attempt += 1
+    yield updates, gaps, stream
     stream.stop()
     assert not stream.running
 
 
-def wait_empty(updates: Queue[TradeUpdate]) -> bool:
-    from queue import Empty
-
+def heard(updates: Queue[TradeUpdate]) -> bool:
     try:
         updates.get(timeout=0.2)
     except Empty:
-        return True
-    return False
+        return False
+    return True
 
 
 def until(updates: Queue[TradeUpdate], wanted: Callable[[TradeUpdate], bool]) -> TradeUpdate:
@@ -172,7 +172,7 @@ def until(updates: Queue[TradeUpdate], wanted: Callable[[TradeUpdate], bool]) ->
 def test_a_fill_of_a_package_comes_over_the_stream_with_its_legs(
     practice: AlpacaBroker, streaming: Collected
 ) -> None:
-    updates, _ = streaming
+    updates, _, _ = streaming
     order = an_order((100, 1), (105, -1), limit="-0.60", attempt=99)
 
     practice.submit(order)
@@ -187,7 +187,7 @@ def test_a_fill_of_a_package_comes_over_the_stream_with_its_legs(
 def test_fm_05_an_execution_delivered_twice_is_told_once(
     practice: AlpacaBroker, control: PracticeControl, streaming: Collected
 ) -> None:
-    updates, _ = streaming
+    updates, _, _ = streaming
     control.fault("stream_duplicate", times=2)
     order = an_order((100, 1), limit="-2.00", attempt=99)
 
@@ -195,6 +195,34 @@ def test_fm_05_an_execution_delivered_twice_is_told_once(
     told = [until(updates, lambda u: u.event == "fill") for _ in range(2)]
 
     assert [len(update.fills) for update in told] == [1, 0]
+
+
+def test_fm_07_a_reconnect_is_told_as_a_gap(streaming: Collected) -> None:
+    _, gaps, stream = streaming
+    inner = stream._stream
+    inner._reconnect_min_backoff = 0.01
+
+    asyncio.run_coroutine_threadsafe(inner._ws.close(), inner._loop).result(10)
+
+    assert gaps.get(timeout=20) == "reconnected"
+
+
+def test_an_update_that_was_not_handled_is_told_as_a_gap(practice: AlpacaBroker) -> None:
+    gaps: Queue[str] = Queue()
+
+    def fail(update: TradeUpdate) -> None:
+        raise RuntimeError("no room")
+
+    stream = practice.stream_trade_updates(fail, gaps.put)
+    attempt, told = 1, ""
+    while not told:
+        practice.submit(an_order((100, 1), limit="-0.01", attempt=attempt))
+        attempt += 1
+        with suppress(Empty):
+            told = gaps.get(timeout=0.2)
+    stream.stop()
+
+    assert "no room" in told
 
 
 def single_fill() -> dict[str, object]:

@@ -50,9 +50,9 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("fault", UNKNOWN)
 def test_fm_01_an_order_without_a_readable_answer_is_unknown_and_was_sent_once(
-    fault: str, server: Scripted, impatient: Callable[[], AlpacaBroker]
+    fault: str, server: Scripted, broker_for: Callable[[Reply], AlpacaBroker]
 ) -> None:
-    broker = impatient()
+    broker = broker_for(UNKNOWN[fault])
     server.on("POST", "/v2/orders", UNKNOWN[fault])
 
     with pytest.raises(OutcomeUnknown, match=ORDER.client_order_id):
@@ -134,17 +134,27 @@ READ_FAULTS: dict[str, tuple[Reply, type[WsbError]]] = {
 @pytest.mark.parametrize("fault", READ_FAULTS)
 @pytest.mark.parametrize("read", ["holdings", "open_orders"])
 def test_fm_41_a_read_that_failed_is_an_error_and_never_flat(
-    read: str, fault: str, server: Scripted, impatient: Callable[[], AlpacaBroker]
+    read: str, fault: str, server: Scripted, broker_for: Callable[[Reply], AlpacaBroker]
 ) -> None:
     reply, expected = READ_FAULTS[fault]
     path = {"holdings": "/v2/positions", "open_orders": "/v2/orders"}[read]
-    broker = impatient()
+    broker = broker_for(reply)
     server.on("GET", path, reply)
 
     with pytest.raises(expected):
         getattr(broker, read)()
 
     assert server.count("GET", path) == 1
+
+
+def test_fm_63_a_call_that_is_not_answered_ends_by_its_own_deadline(
+    server: Scripted, broker_for: Callable[[Reply], AlpacaBroker]
+) -> None:
+    silence = Reply(fault="stall")
+    server.on("GET", "/v2/clock", silence)
+
+    with pytest.raises(ProviderUnavailable, match=r"read timeout=1\.0"):
+        broker_for(silence).clock()
 
 
 def test_fm_01_no_call_is_ever_sent_again_by_the_client_library(
@@ -201,6 +211,16 @@ def test_a_404_in_other_words_than_the_brokers_is_no_answer(
     server.on("GET", "/v2/orders:by_client_order_id", reply)
 
     with pytest.raises(ProviderRefused):
+        broker.order_by_client_id(ORDER.client_order_id)
+
+
+@pytest.mark.parametrize("reply", [Reply(b""), Reply(b"null"), Reply({})])
+def test_an_empty_answer_to_a_look_up_is_not_that_there_is_no_order(
+    reply: Reply, server: Scripted, broker: AlpacaBroker
+) -> None:
+    server.on("GET", "/v2/orders:by_client_order_id", reply)
+
+    with pytest.raises(BadResponse):
         broker.order_by_client_id(ORDER.client_order_id)
 
 

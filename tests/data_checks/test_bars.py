@@ -122,21 +122,30 @@ SPOILED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "spoil"), SPOILED)
-def test_each_fault_quarantines_its_ticker_by_name(
-    name: str, spoil: Callable[[pd.DataFrame, int], pd.DataFrame | None]
-) -> None:
-    frame = daily(*TEN)
-    row = int(frame.index[frame["symbol"] == "T3"][50])
-    spoiled = spoil(frame, row)
-    frame = frame if spoiled is None else spoiled
+@pytest.fixture(scope="module")
+def spoiled() -> CheckReport:
+    """One verdict on a clean ticker and, for each fault, a ticker that has this one fault."""
+    frames = [daily("CLEAN")]
+    for number, (_, spoil) in enumerate(SPOILED):
+        frame = daily(f"S{number}")
+        changed = spoil(frame, 50)
+        frames.append(frame if changed is None else changed)
+    return judged(pd.concat(frames, ignore_index=True), bounds=BarBounds(max_quarantined_share=0.96))
 
-    report = judged(frame)
 
-    assert [(q.ticker, q.expectation) for q in report.quarantined] == [("T3", name)]
-    assert not finding(report, name).passed
-    assert finding(report, name).examples[0]["symbol"] == "T3"
-    assert report.passed
+@pytest.mark.parametrize("number", range(len(SPOILED)), ids=[name for name, _ in SPOILED])
+def test_each_fault_quarantines_its_ticker_by_name(spoiled: CheckReport, number: int) -> None:
+    name, ticker = SPOILED[number][0], f"S{number}"
+
+    assert {q.ticker: q.expectation for q in spoiled.quarantined}[ticker] == name
+    assert not finding(spoiled, name).passed
+    assert ticker in {example["symbol"] for example in finding(spoiled, name).examples}
+
+
+def test_faults_of_others_leave_a_clean_ticker_in(spoiled: CheckReport) -> None:
+    assert {q.ticker for q in spoiled.quarantined} == {f"S{n}" for n in range(len(SPOILED))}
+    assert spoiled.passed
+    assert spoiled.rows == len(daily("CLEAN"))
 
 
 def test_every_rule_is_seen_to_fail() -> None:

@@ -119,7 +119,7 @@ SPOILED_CHAINS = [
     ("taken_in_a_session", _whole("snapshot_at", AT - timedelta(days=1))),
     ("snapshot_fresh", _whole("snapshot_at", AT - timedelta(seconds=31))),
     ("snapshot_fresh", _whole("snapshot_at", AT + timedelta(seconds=31))),
-    ("snapshot_fresh", _whole("snapshot_at", pd.NaT)),
+    ("taken_in_a_session", _whole("snapshot_at", pd.NaT)),
     ("spot_two_sided", _whole("spot_bid", np.nan)),
     ("spot_two_sided", _whole("spot_bid", 100.5)),
     ("spot_fresh", _whole("spot_at", AT - timedelta(seconds=31))),
@@ -128,38 +128,48 @@ SPOILED_CHAINS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "spoil"), SPOILED_CONTRACTS)
-def test_each_single_fault_removes_the_contract_and_is_named(
-    name: str, spoil: Callable[[pd.DataFrame], None]
+FAULTS = (*SPOILED_CONTRACTS, *SPOILED_CHAINS)
+
+
+@pytest.fixture(scope="module")
+def spoiled() -> Checked:
+    """One verdict on a clean chain and, for each fault, a chain that has this one fault."""
+    frames = [
+        chain_frame({Underlying("CLEAN"): chain("CLEAN")}, {Underlying("CLEAN"): share_quote(name="CLEAN")})
+    ]
+    for number, (_, spoil) in enumerate(FAULTS):
+        frame = chain_frame({XYZ: chain("XYZ")}, {XYZ: share_quote()})
+        spoil(frame)
+        frames.append(frame.assign(underlying=f"S{number}"))
+    suite = chain_suite(**LIMITS, bounds=ChainBounds(contract_faults=0.2))
+    return check(pd.concat(frames, ignore_index=True), suite, at=AT, key="underlying", max_quarantined=0.5)
+
+
+@pytest.mark.parametrize("number", range(len(SPOILED_CONTRACTS)), ids=[name for name, _ in SPOILED_CONTRACTS])
+def test_a_single_fault_is_named_and_removes_contracts_and_not_the_chain(
+    spoiled: Checked, number: int
 ) -> None:
-    frame = clean()
-    spoil(frame)
+    name, ticker = FAULTS[number][0], f"S{number}"
 
-    verdict = judged(frame, bounds=ChainBounds(contract_faults=0.2))
-
-    assert not finding(verdict, name).passed
-    assert finding(verdict, name).examples[0]["underlying"] == "XYZ"
-    assert verdict.report.quarantined == ()
-    assert verdict.report.passed
-    assert 0 < len(frame) - len(verdict.frame) <= 6
+    assert not finding(spoiled, name).passed
+    assert ticker in {example["underlying"] for example in finding(spoiled, name).examples}
+    assert len(chain()) - 6 <= int((spoiled.frame["underlying"] == ticker).sum()) < len(chain())
 
 
-@pytest.mark.parametrize(("name", "spoil"), SPOILED_CHAINS)
-def test_each_fault_of_a_chain_quarantines_it_by_name(
-    name: str, spoil: Callable[[pd.DataFrame], None]
-) -> None:
-    frame = clean()
-    spoil(frame)
+@pytest.mark.parametrize("number", range(len(SPOILED_CONTRACTS), len(FAULTS)))
+def test_a_fault_of_the_whole_chain_quarantines_it_by_name(spoiled: Checked, number: int) -> None:
+    assert not finding(spoiled, FAULTS[number][0]).passed
+    assert FAULTS[number][0] == {q.ticker: q.expectation for q in spoiled.report.quarantined}[f"S{number}"]
+    assert f"S{number}" not in set(spoiled.frame["underlying"])
 
-    verdict = judged(frame)
 
-    assert [q.ticker for q in verdict.report.quarantined] == ["XYZ"]
-    assert not finding(verdict, name).passed
-    assert set(verdict.frame["underlying"]) == {"ABC"}
+def test_faults_of_others_leave_a_clean_chain_whole(spoiled: Checked) -> None:
+    assert int((spoiled.frame["underlying"] == "CLEAN").sum()) == len(chain())
+    assert spoiled.report.passed
 
 
 def test_every_rule_is_seen_to_fail() -> None:
-    seen = {name for name, _ in (*SPOILED_CONTRACTS, *SPOILED_CHAINS)}
+    seen = {name for name, _ in FAULTS}
 
     assert {rule.name for rule in RULES} == seen | {"not_locked"}
 

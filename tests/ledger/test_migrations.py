@@ -114,10 +114,10 @@ def test_a_url_that_can_hold_no_ledger_is_refused(url: str):
 
 
 def test_a_server_that_does_not_answer_is_a_passing_trouble_and_its_password_is_not_told():
-    with open_ledger("postgresql://me:secret@127.0.0.1:1/x") as ledger:
-        with pytest.raises(LedgerUnavailable) as told:
-            ledger.halts()
+    ledger = open_ledger("postgresql://me:secret@127.0.0.1:1/x")
 
+    with pytest.raises(LedgerUnavailable) as told:
+        ledger.halts()
     assert "secret" not in str(told.value)
 
 

@@ -117,9 +117,10 @@ def test_an_order_whose_sender_died_may_be_sent_by_another_after_a_minute(desk: 
     assert states == [OrderState.INTENDED, OrderState.SENDING, OrderState.UNKNOWN, OrderState.SENDING]
 
 
-@pytest.mark.parametrize("kind", ["pause", "reduce_only", "flatten"])
-@pytest.mark.parametrize("scope", ["*", DIP])
-def test_every_halt_stops_entries_and_none_stops_exits(desk: Desk, kind: str, scope: str):
+@pytest.mark.parametrize(
+    ("scope", "kind"), [("*", "pause"), (DIP, "pause"), ("*", "reduce_only"), ("*", "flatten")]
+)
+def test_every_halt_stops_entries_and_none_stops_exits(desk: Desk, scope: str, kind: str):
     desk.trade(LONG_CALL, Effect.OPEN, 1, ["1.00"])
     waiting = desk.intend(approved(VERTICAL, slot="waiting"))
     desk.ledger.set_halt(scope, kind, "drill", "me", desk.tick())

@@ -90,7 +90,7 @@ def rebuilt(rows: Rows) -> Derived:
     return derive(ACCOUNT, OPENING, rows.orders, rows.fills, rows.activities)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(trades, st.randoms(use_true_random=False))
 def test_positions_are_what_was_filled_in_whatever_order_it_is_told(wanted, chance: random.Random):
     rows = rows_of(wanted)
@@ -106,7 +106,7 @@ def test_positions_are_what_was_filled_in_whatever_order_it_is_told(wanted, chan
     assert again == book
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(trades, st.booleans())
 def test_every_dollar_is_in_a_closed_trade_or_an_open_position(wanted, expire: bool):
     rows = rows_of(wanted)
@@ -134,7 +134,7 @@ def _net(book: Derived) -> dict[object, Decimal]:
     return {held: Decimal(quantity) for held, quantity in total.items() if quantity}
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(trades, st.randoms(use_true_random=False))
 def test_a_ledger_written_as_it_happens_equals_one_rebuilt_afterwards(
     migrated_file: Path, wanted, chance: random.Random

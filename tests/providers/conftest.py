@@ -25,6 +25,10 @@ def server() -> Iterator[Scripted]:
 @pytest.fixture
 def data(server: Scripted) -> AlpacaData:
     """Practice data at the scripted server, on Tuesday 10 December 2024 at 11:15 in New York."""
+    return data_at(server, deadline_seconds=20.0)
+
+
+def data_at(server: Scripted, deadline_seconds: float) -> AlpacaData:
     return AlpacaData(
         server.url,
         KEY,
@@ -33,5 +37,5 @@ def data(server: Scripted) -> AlpacaData:
         stock_feed="iex",
         option_feed="indicative",
         practice=True,
-        deadline_seconds=0.5,
+        deadline_seconds=deadline_seconds,
     )

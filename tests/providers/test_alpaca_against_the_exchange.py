@@ -47,7 +47,7 @@ def market(url: str) -> MarketData:
         secret=SECRET,
         stock_feed="iex",
         option_feed="indicative",
-        deadline_seconds=5,
+        deadline_seconds=20,
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.brokers.conftest import clock_row
 from tests.brokers.scripted import Reply, Scripted, Sent
-from tests.providers.conftest import KEY, SECRET
+from tests.providers.conftest import KEY, SECRET, data_at
 from wsb_core.domain.contracts import Right, parse_occ
 from wsb_core.domain.errors import (
     BadResponse,
@@ -346,14 +346,12 @@ REFUSALS: dict[str, tuple[Reply, type[WsbError], str]] = {
 
 
 @pytest.mark.parametrize("fault", REFUSALS)
-def test_a_refusal_says_what_to_do_and_a_fault_says_it_may_pass(
-    fault: str, server: Scripted, data: AlpacaData
-) -> None:
+def test_a_refusal_says_what_to_do_and_a_fault_says_it_may_pass(fault: str, server: Scripted) -> None:
     reply, error, words = REFUSALS[fault]
     server.on("GET", QUOTES, reply)
 
     with pytest.raises(error, match=words):
-        data.quotes([AAPL])
+        data_at(server, 1.0 if reply.fault == "stall" else 20.0).quotes([AAPL])
 
     assert server.count("GET", QUOTES) == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,8 +97,10 @@ def test_no_screen_looks_ahead(strategy, params, seed, row):
 @given(seed=st.integers(0, 10_000))
 def test_the_bars_a_strategy_asks_for_are_enough(strategy, params, seed):
     panel = a_random_panel(seed)
-    bars = strategy.needs(params).bars + 1  # completed sessions, and the one in progress
-    short = mapped(panel, lambda data: data.iloc[-bars:])
+    needs = strategy.needs(params)
+    # Completed sessions, and the one in progress; the index has a history of its own.
+    short = mapped(panel, lambda data: data.iloc[-(needs.bars + 1) :])
+    short = replace(short, benchmark=panel.benchmark.iloc[-(needs.benchmark_bars + 1) :])
 
     whole = decisions(strategy, params, panel, -1)
 

@@ -200,6 +200,12 @@ def test_the_dip_days_low_is_read_from_the_bars_when_the_entry_did_not_record_it
     assert below.detail == "98.90 near the close < 99.00"
 
 
+def test_a_close_before_the_entry_sells_nothing():
+    market = seen(session=SESSION, when=at(SESSION, 15, 50), last_close=90.0)
+
+    assert isinstance(manage(held(), market, Params()), Hold)
+
+
 def test_a_level_that_cannot_be_known_is_said_not_to_be_watched():
     market = seen()
     bare = replace(market, bars=pd.DataFrame())

@@ -79,12 +79,13 @@ def deliver(
     channels: Sequence[AlertChannel],
     now: datetime,
     *,
-    limit: int = 20,
+    limit: int = 5,
     secrets: Collection[str] = (),
 ) -> Delivery:
     """Post what is due: every message to the log, and to the first other channel that takes it.
 
-    A message that no channel took stays in the outbox. A channel that does not answer is not asked
+    ``limit`` times the channels' timeouts has to stay below the time for which the outbox claims a
+    message. A message that no channel took stays in the outbox. A channel that does not answer is not asked
     again in this delivery. Without another channel the log is the delivery. Never raises.
     """
     remote = [channel for channel in channels if not isinstance(channel, LogChannel)]

@@ -47,9 +47,11 @@ class Needs:
     """The data a strategy has to be fed."""
 
     bars: int
-    """Completed daily sessions of history."""
+    """Completed daily sessions of history, with no hole in them."""
     chain: ChainWindow
     benchmark: Underlying | None = None
+    benchmark_bars: int = 0
+    """Completed sessions of the benchmark's history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Panel:
 
     ``close`` and the rest are adjusted for splits and dividends. The last row may be a session in
     progress: then ``close`` is the last price and ``volume`` is scaled to the time of day.
-    ``benchmark`` is the index's close on the same sessions, or None.
+    ``benchmark`` is the index's close on these sessions and, where it has a longer history, before.
     """
 
     open: pd.DataFrame

@@ -15,7 +15,14 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, select
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 from sqlalchemy.orm import Session
 
 from wsb_core.domain.errors import LedgerError, Transient
@@ -81,6 +88,7 @@ class Store:
     def write(self, at: datetime) -> Iterator[Tx]:
         """A transaction that is the only writer; commits at the end, rolls back on any error."""
         require_aware(at, "at")
+        self.require_file()
         with self.translated(), Session(self.writer) as session, session.begin():
             head = session.scalar(select(AuditHeadRow).with_for_update())
             if head is None:
@@ -120,12 +128,15 @@ class Store:
 
 
 def _checked(text: str) -> URL:
-    url = make_url(text)
-    backend = url.get_backend_name()
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise LedgerError("ledger url: cannot be read: use sqlite:///file.db or postgresql://...") from None
+    backend, name = url.get_backend_name(), url.render_as_string(hide_password=True)
     if backend not in ("sqlite", "postgresql"):
-        raise LedgerError(f"ledger url {text!r}: use sqlite:///file.db or postgresql+psycopg2://...")
+        raise LedgerError(f"ledger url {name}: use sqlite:///file.db or postgresql://...")
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
-        raise LedgerError(f"ledger url {text!r}: memory is lost between runs: name a file")
+        raise LedgerError(f"ledger url {name}: memory is lost between runs: name a file")
     return url.set(drivername="postgresql+psycopg2") if backend == "postgresql" else url
 
 

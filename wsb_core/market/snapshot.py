@@ -33,39 +33,36 @@ def volume_fraction(session: Session, at: datetime) -> float:
 
 def build_panel(
     history: pd.DataFrame,
-    today: pd.DataFrame | None,
+    benchmark: pd.DataFrame | None,
+    today: pd.DataFrame,
     *,
     session: Session,
     at: datetime,
-    benchmark: Underlying | None,
 ) -> Panel:
     """Wide frames from long ones, the session in progress as the last row.
 
-    ``history`` holds completed sessions before ``session`` only; ``today`` the session so far, its
-    volume scaled up to a full day by the usual share done by ``at``. Tickers that did not come
-    today have NaN in the last row. The benchmark is taken out of the tickers.
+    ``history`` and ``benchmark`` hold completed sessions before ``session`` only; ``today`` the
+    session so far, its volume scaled up to a full day by the usual share done by ``at``. Tickers that
+    did not come today have NaN in the last row.
 
-    Raises: ValueError when ``history`` reaches into ``session`` or beyond.
+    Raises: ValueError when a history reaches into ``session`` or beyond.
     """
     import pandas as pd
 
-    if len(history) and history["session"].max() >= pd.Timestamp(session.day):
-        raise ValueError(f"history reaches {history['session'].max():%Y-%m-%d}, not before {session.day}")
-    frame = history
-    if today is not None and len(today):
-        scaled = today.assign(
-            session=pd.Timestamp(session.day),
-            volume=today["volume"] / max(volume_fraction(session, at), 0.01),
-        )
-        frame = pd.concat([history, scaled], ignore_index=True)
-    wide = {
-        column: frame.pivot(index="session", columns="symbol", values=column).sort_index()
-        for column in ("open", "high", "low", "close", "volume")
-    }
+    stamp = pd.Timestamp(session.day)
+    for frame in (history, benchmark):
+        if frame is not None and len(frame) and frame["session"].max() >= stamp:
+            raise ValueError(f"history reaches {frame['session'].max():%Y-%m-%d}, not before {session.day}")
+    done = max(volume_fraction(session, at), 0.01)
+    scaled = today.assign(session=stamp, volume=today["volume"] / done)
+    whole = pd.concat([history, scaled[scaled["symbol"].isin(set(history["symbol"]))]], ignore_index=True)
+    columns = ("open", "high", "low", "close", "volume")
+    wide = {c: whole.pivot(index="session", columns="symbol", values=c).sort_index() for c in columns}
     index = None
-    if benchmark is not None and benchmark in wide["close"].columns:
-        index = wide["close"][benchmark]
-        wide = {name: table.drop(columns=benchmark) for name, table in wide.items()}
+    if benchmark is not None:
+        name = benchmark["symbol"].iloc[0]
+        level = pd.concat([benchmark, scaled[scaled["symbol"] == name]], ignore_index=True)
+        index = level.set_index("session")["close"].sort_index()
     return Panel(benchmark=index, **wide)
 
 

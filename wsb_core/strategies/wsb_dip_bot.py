@@ -59,6 +59,8 @@ if TYPE_CHECKING:
 
 NAME = StrategyName("wsb_dip_bot")
 BOLLINGER_SESSIONS = 20
+SMOOTHING_WINDOWS = 8
+"""Of Wilder's smoothing, after which its seed weighs (1 - 1/14) to the 112th: a fortieth of a percent."""
 USUAL_VOLUME_SESSIONS = 20
 REFERENCE_VOL = 0.35
 # Names of facts that the exits read back.
@@ -211,17 +213,16 @@ ORIGINAL = Params(
 def needs(params: Params) -> Needs:
     """Bars for the slowest average and for Wilder's smoothing to forget its seed; calls in the window."""
     slowest = max(
-        params.benchmark_sessions or 0,
         params.trend_sessions or 0,
         params.vol_window + 2,
         params.run_sessions + 2,
         params.rise_sessions + 1,
         params.high_sessions + params.base_sessions + 1,
-        10 * params.rsi_window,
-        10 * params.atr_window,
+        SMOOTHING_WINDOWS * params.rsi_window,
+        SMOOTHING_WINDOWS * params.atr_window,
     )
     window = ChainWindow(params.min_dte, params.max_dte, (Right.CALL,))
-    return Needs(slowest + 20, window, Underlying(params.benchmark))
+    return Needs(slowest, window, Underlying(params.benchmark), (params.benchmark_sessions or 0) + 1)
 
 
 # --- screen ---
@@ -321,27 +322,27 @@ def _market_rules(panel: Panel, params: Params) -> tuple[Rule, ...]:
     if params.trend_sessions is not None:
         above = panel.close / moving_average(panel.close, params.trend_sessions) - 1
         rules.append(Rule("trend", above, f"> 0 over {params.trend_sessions} sessions", above > 0))
-    index = _benchmark(panel)
     if params.benchmark_sessions is not None:
-        above = index / moving_average(index, params.benchmark_sessions) - 1
-        text = f">= 0 for {params.benchmark} over {params.benchmark_sessions} sessions"
+        length = params.benchmark_sessions
+        above = _benchmark(panel, lambda level: level / moving_average(level, length) - 1)
+        text = f">= 0 for {params.benchmark} over {length} sessions"
         rules.append(Rule("benchmark_trend", above, text, above >= 0))
-    day = index / index.shift(1) - 1
+    day = _benchmark(panel, lambda level: level / level.shift(1) - 1)
     bound = -params.max_market_fall
     rules.append(Rule("market_fall", day, f"> {bound:g} for {params.benchmark} today", day > bound))
     return tuple(rules)
 
 
-def _benchmark(panel: Panel) -> pd.DataFrame:
-    """The index under every ticker; NaN, which no rule lets pass, where there is none."""
+def _benchmark(panel: Panel, measure: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+    """A figure of the index under every ticker; NaN, which no rule lets pass, where there is none."""
     # Imported late: pandas takes a good part of a second, and most commands never screen.
     import pandas as pd
 
     index, columns = panel.close.index, panel.close.columns
     if panel.benchmark is None:
         return pd.DataFrame(float("nan"), index=index, columns=columns)
-    level = panel.benchmark.reindex(index).to_numpy(dtype=float)
-    return pd.DataFrame(np.broadcast_to(level[:, None], panel.close.shape), index=index, columns=columns)
+    level = measure(panel.benchmark.to_frame()).reindex(index).to_numpy(dtype=float)
+    return pd.DataFrame(np.broadcast_to(level, panel.close.shape), index=index, columns=columns)
 
 
 # --- propose ---

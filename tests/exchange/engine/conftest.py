@@ -47,7 +47,7 @@ def put(strike: str, expiry: date = FRIDAY) -> OptionContract:
     return OptionContract("XYZ", expiry, Right.PUT, Decimal(strike), XYZ)
 
 
-C100, C105, C110 = call("100"), call("105"), call("110")
+C90, C100, C105, C110 = call("90"), call("100"), call("105"), call("110")
 P100, P95, P90 = put("100"), put("95"), put("90")
 C100_JULY = call("100", JULY)
 P100_JULY = put("100", JULY)
@@ -112,6 +112,7 @@ def a_feed() -> HandFeed:
     start = ny(3, 9, 30)
     feed.put(SHARE, start, "99.99", "100.01", 1000)
     for contract, bid, ask in (
+        (C90, "1.10", "1.20"),
         (C100, "1.50", "1.60"),
         (C105, "0.40", "0.50"),
         (C110, "0.10", "0.15"),

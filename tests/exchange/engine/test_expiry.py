@@ -15,6 +15,7 @@ from wsb_core.exchange.hours import last_trading_session
 from wsb_core.exchange.model import ActivityRow, RowKind, Status, TradeEvent
 
 from .conftest import (
+    C90,
     C100,
     C105,
     C110,
@@ -138,6 +139,20 @@ def test_all_legs_of_a_condor_settle_on_one_print(feed: HandFeed, exchange: Exch
         [RowKind.OPASN, RowKind.OPTRD, RowKind.OPEXC, RowKind.OPTRD, RowKind.OPEXP, RowKind.OPEXP]
     )
     assert holdings(exchange) == {}
+
+
+def test_a_put_is_exercised_first_because_it_brings_the_cash_a_call_needs(feed: HandFeed) -> None:
+    exchange = an_exchange(feed, starting_cash=Cash(Decimal(10_500)))
+    exchange.submit(buy(SHARE, 100, "100.01"))
+    exchange.submit(buy(P100, limit="1.55"))
+    exchange.submit(buy(C90, limit="1.20"))
+    feed.put(P100, ny(14, 12), None, "5.05")
+    feed.put(C90, ny(14, 12), None, "5.05")
+    rows = expire(exchange, feed, "95")
+
+    assert [row.kind for row in rows] == [RowKind.OPEXC, RowKind.OPTRD] * 2
+    assert [row.instrument for row in rows] == [P100, SHARE, C90, SHARE]
+    assert holdings(exchange) == {SHARE: 100}
 
 
 def test_do_not_exercise_is_honoured(feed: HandFeed, exchange: Exchange) -> None:

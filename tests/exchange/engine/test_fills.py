@@ -140,10 +140,11 @@ def test_fees_are_exact_and_booked_as_rows_of_their_own(exchange: Exchange) -> N
 
 
 def test_the_fee_on_shares_is_for_sales_and_rounds_up_to_the_cent(exchange: Exchange) -> None:
-    exchange.submit(buy(SHARE, 100, "100.01"))
-    exchange.submit(sell(SHARE, 100, "99.99"))
+    exchange.submit(buy(SHARE, 130, "100.01"))
+    exchange.submit(sell(SHARE, 130, "99.99"))
 
-    assert [row.net_amount for row in booked(exchange, RowKind.FEE)] == [Decimal("-0.02")]
+    # 130 x 0.000166 is 0.02158.
+    assert [row.net_amount for row in booked(exchange, RowKind.FEE)] == [Decimal("-0.03")]
 
 
 def test_a_fill_row_and_its_event_carry_one_id(exchange: Exchange) -> None:

@@ -150,13 +150,23 @@ def test_the_position_intent_is_inferred_when_it_is_not_said(exchange: Exchange)
     assert row.legs[0].action is Action.SELL_TO_CLOSE
 
 
-def test_a_short_leg_that_the_order_does_not_cover_is_refused(exchange: Exchange) -> None:
-    strangle = order((P95, Action.SELL_TO_OPEN), (C105, Action.SELL_TO_OPEN), limit="-0.80")
-    reverse_calendar = order((C100_JULY, Action.SELL_TO_OPEN), (C100, Action.BUY_TO_OPEN), limit="-2.00")
-
-    expected = (403, 40310000, "account not eligible to trade uncovered option contracts")
-    assert said(exchange, strangle) == expected
-    assert said(exchange, reverse_calendar) == expected
+@pytest.mark.parametrize(
+    "legs",
+    [
+        [(P95, Action.SELL_TO_OPEN), (C105, Action.SELL_TO_OPEN)],
+        [(C100_JULY, Action.SELL_TO_OPEN), (C100, Action.BUY_TO_OPEN)],
+        [(P95, Action.SELL_TO_OPEN, 2), (P90, Action.BUY_TO_OPEN, 1)],
+    ],
+    ids=["strangle", "reverse calendar", "ratio spread that cash would secure"],
+)
+def test_a_short_leg_that_the_order_does_not_cover_is_refused(
+    exchange: Exchange, legs: list[tuple[OptionContract, Action]]
+) -> None:
+    assert said(exchange, order(*legs, limit="-0.10")) == (
+        403,
+        40310000,
+        "account not eligible to trade uncovered option contracts",
+    )
 
 
 def test_a_naked_call_is_refused(exchange: Exchange) -> None:

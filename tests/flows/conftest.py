@@ -1,0 +1,50 @@
+"""One Prefect server for all flow tests of a run, and a fresh stage for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.flows.slack import Slack
+from tests.flows.stage import DIP, Stage, a_feed, ny, settings_for, sqlite_url
+from wsb_core.domain.calendar import shift
+from wsb_core.exchange.client import PracticeControl
+from wsb_core.exchange.engine import Exchange
+from wsb_core.exchange.model import Settings as ExchangeSettings
+from wsb_core.exchange.server import ServerThread
+from wsb_core.ledger import open_ledger
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    quick = temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    with prefect_test_harness(server_startup_timeout=180), quick:
+        yield
+
+
+@pytest.fixture
+def exchange_settings() -> ExchangeSettings:
+    """How the exchange behaves; a test module may override it."""
+    return ExchangeSettings(partial_fill_every=0)
+
+
+@pytest.fixture
+def ledger_url(tmp_path) -> str:
+    return sqlite_url(tmp_path)
+
+
+@pytest.fixture
+def stage(prefect_server, ledger_url: str, exchange_settings: ExchangeSettings) -> Iterator[Stage]:
+    from tasks.wiring import wired
+
+    exchange = Exchange(a_feed(), ny(shift(DIP, -1), "09:00"), exchange_settings)
+    with ServerThread(exchange) as url, Slack() as slack:
+        settings = settings_for(url, ledger_url, slack)
+        with open_ledger(ledger_url) as ledger:
+            ledger.init()
+            with wired(settings):
+                yield Stage(PracticeControl(url, deadline_seconds=20), ledger, settings, slack, url)
