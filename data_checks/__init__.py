@@ -9,7 +9,14 @@ from .account import CheckedAccount, check_account
 from .artifact import as_markdown, as_table
 from .bars import BarBounds, CheckedBars, check_bars
 from .gate import CheckFailed, Rule
-from .option_chain import ChainBounds, CheckedChain, CheckedChains, check_chain, check_chains
+from .option_chain import (
+    HELD_CONTRACTS,
+    ChainBounds,
+    CheckedChain,
+    CheckedChains,
+    check_chain,
+    check_chains,
+)
 
 SUITES: Mapping[str, tuple[Rule, ...]] = {
     "account": account.RULES,
@@ -19,6 +26,7 @@ SUITES: Mapping[str, tuple[Rule, ...]] = {
 """The row rules of every suite, in the order in which they are named as the reason."""
 
 __all__ = [
+    "HELD_CONTRACTS",
     "SUITES",
     "BarBounds",
     "ChainBounds",

@@ -260,12 +260,14 @@ def _quarantine(
 
     critical = {rule.name: rule for rule in suite.rules if rule.severity is Severity.CRITICAL}
     held = pd.DataFrame({name: measured[name] for name in critical}, index=measured.index)
-    broken = ~held[[name for name, rule in critical.items() if rule.counts]]
-    share = broken.any(axis=1).groupby(measured[key]).mean()
+    broken = ~held
+    counted = broken[[name for name, rule in critical.items() if rule.counts]]
+    share = counted.any(axis=1).groupby(measured[key]).mean()
+    nothing_left = broken.any(axis=1).groupby(measured[key]).all()
     first = broken.groupby(measured[key]).any().idxmax(axis=1)
     rows_of = measured.groupby(key).indices
     out = [Quarantined(name, "rows_present", reason) for name, reason in absent.items()]
-    for ticker in share.index[share > suite.tolerance]:
+    for ticker in share.index[(share > suite.tolerance) | nothing_left]:
         rule, rows = critical[first[ticker]], rows_of[ticker]
         bad = rows[broken[rule.name].to_numpy()[rows]]
         example = _plain(measured, int(bad[0]), (*suite.names, *rule.shows))

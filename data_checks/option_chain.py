@@ -60,12 +60,18 @@ class ChainBounds:
 
     max_quote_age_seconds: float = 900.0
     min_two_sided: int = 4
+    around_spot: bool = True
+    """Strikes have to lie on both sides of the spot."""
     cents: float = 0.05
     parity_share: float = 0.001
     max_rate: float = 0.07
     max_carry: float = 0.05
     contract_faults: float = 0.05
     """Share of a chain's contracts that may be faulty (and are removed) before it is quarantined."""
+
+
+HELD_CONTRACTS = ChainBounds(min_two_sided=0, around_spot=False, contract_faults=1.0)
+"""For a chain cut down to what is held: a bad quote takes out its contract, and never its neighbour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +274,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "spot_inside_strikes",
         "strikes lie on both sides of the spot",
-        lambda f: (f["lowest_strike"] <= f["spot"]) & (f["spot"] <= f["highest_strike"]),
+        lambda f: (f["lowest_strike"] <= f["spot"]) & (f["spot"] <= f["highest_strike"]) | ~f["around_spot"],
         ("spot", "lowest_strike", "highest_strike"),
     ),
     Rule(
@@ -361,6 +367,7 @@ def _measure(
     usable = frame["quote_ok"] & (frame["bid"] > 0) & (frame["ask"] >= frame["bid"])
     frame["two_sided_in_chain"] = usable.groupby(frame["underlying"]).transform("sum")
     frame["two_sided_wanted"] = bounds.min_two_sided
+    frame["around_spot"] = bounds.around_spot
     frame["signed_delta"] = frame["delta"].where(frame["right"] == "C", -frame["delta"])
     _measure_verticals(frame, bounds)
     _measure_parity(frame, today, bounds)

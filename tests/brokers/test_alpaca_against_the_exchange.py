@@ -271,7 +271,7 @@ def test_refused_credentials_end_the_stream_and_say_so(
 
     stream = wrong.stream_trade_updates(lambda update: None, gaps.put)
     told = gaps.get(timeout=10)
-    stream.stop()
+    stream._thread.join(10)
 
     assert "refused" in told
     assert not stream.running

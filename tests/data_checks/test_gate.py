@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -112,6 +113,19 @@ def test_the_digest_follows_content_order_names_and_types() -> None:
     assert digest(frame) == digest(frame.set_axis([7, 8, 9]))
     assert digest(frame) not in [digest(other) for other in changed]
     assert len({digest(other) for other in changed}) == len(changed)
+
+
+def test_a_frame_that_is_changed_while_it_is_checked_does_not_change_what_passed() -> None:
+    frame = numbers(1, 2, 3)
+
+    def meddle(measured: pd.DataFrame) -> pd.DataFrame:
+        frame.loc[1, "x"] = -5
+        return measured
+
+    verdict = check(frame, replace(SUITE, measure=meddle), at=AT)
+
+    assert list(verdict.frame["x"]) == [1, 2, 3]
+    assert verdict.proof().digest == digest(numbers(1, 2, 3)) != digest(frame)
 
 
 def test_the_instant_must_have_a_zone() -> None:

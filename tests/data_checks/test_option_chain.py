@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_checks import ChainBounds, CheckFailed, check_chain, check_chains
+from data_checks import HELD_CONTRACTS, ChainBounds, CheckFailed, check_chain, check_chains
 from data_checks.gate import Checked, check, digest
 from data_checks.option_chain import COLUMNS, RULES, _trades, chain_frame, chain_suite
 from wsb_core.domain.checks import Finding
@@ -201,6 +201,34 @@ def test_contracts_that_are_only_unusable_do_not_weigh_against_the_chain() -> No
 
     assert verdict.report.quarantined == ()
     assert len(verdict.frame) == len(frame) - 5
+
+
+def test_a_chain_of_which_nothing_is_left_is_named() -> None:
+    frame = clean()
+    frame.loc[frame["underlying"] == "XYZ", "standard"] = False
+
+    verdict = judged(frame)
+
+    assert [(q.ticker, q.expectation) for q in verdict.report.quarantined] == [("XYZ", "standard_contract")]
+
+
+def test_held_contracts_alone_are_enough_to_leave_by() -> None:
+    whole = chain()
+    crossed = replace(whole.quotes[1], quote=replace(whole.quotes[1].quote, bid=Price(Decimal("90"))))
+    held = whole.only((whole.quotes[0], crossed))
+
+    checked = check_chain(held, spot=share_quote("150"), bounds=HELD_CONTRACTS, **LIMITS)
+
+    assert checked.chain.quotes == (whole.quotes[0],)
+    assert checked.report.quarantined == ()
+
+
+def test_held_contracts_still_need_a_fresh_quote() -> None:
+    stale = Provenance("test", FeedClass.REALTIME, AT - timedelta(hours=1))
+    held = chain(provenance=stale).only(chain(provenance=stale).quotes[:1])
+
+    with pytest.raises(CheckFailed, match="XYZ snapshot_fresh"):
+        check_chain(held, spot=share_quote("150"), bounds=HELD_CONTRACTS, **LIMITS)
 
 
 def test_contracts_without_a_quote_are_no_fault() -> None:

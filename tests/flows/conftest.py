@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.flows.slack import Slack
-from tests.flows.stage import DIP, Stage, a_feed, ny, settings_for, sqlite_url
+from tests.flows.stage import CASH, DIP, Stage, a_feed, ny, settings_for, sqlite_url
 from wsb_core.domain.calendar import shift
 from wsb_core.exchange.client import PracticeControl
 from wsb_core.exchange.engine import Exchange
@@ -29,7 +29,7 @@ def prefect_server() -> Iterator[None]:
 @pytest.fixture
 def exchange_settings() -> ExchangeSettings:
     """How the exchange behaves; a test module may override it."""
-    return ExchangeSettings(partial_fill_every=0)
+    return ExchangeSettings(starting_cash=CASH, partial_fill_every=0)
 
 
 @pytest.fixture

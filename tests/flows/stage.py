@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pandas as pd
 from tests.flows.slack import Slack
 from wsb_core.config import Mode, Settings
 from wsb_core.domain.calendar import NEW_YORK, sessions_between, shift
-from wsb_core.domain.ids import AccountId, StrategyName, Underlying
+from wsb_core.domain.ids import AccountId, Cash, StrategyName, Underlying
 from wsb_core.exchange.client import PracticeControl
 from wsb_core.exchange.feed import COLUMNS, DailyBarFeed, MarketHistory
 from wsb_core.ledger import Ledger
@@ -26,6 +27,7 @@ AAPL, MSFT, INDEX = Underlying("AAPL"), Underlying("MSFT"), Underlying("SPX")
 DIP = date(2012, 5, 16)
 FIRST, LAST = shift(DIP, -260), shift(DIP, 6)
 ACCOUNT = AccountId("PRACTICE")
+CASH = Cash(Decimal(300_000))
 DIP_BOT = StrategyName("wsb_dip_bot")
 PARAMS = Params(benchmark=INDEX, allow_unknown_iv_percentile=True, allow_unknown_earnings=True)
 
@@ -38,7 +40,7 @@ def a_history(dip: float = -0.06, after: float = 0.01) -> MarketHistory:
         MSFT: np.random.default_rng(2).normal(0.0, 0.008, len(days)),
         INDEX: np.random.default_rng(3).normal(0.0006, 0.004, len(days)),
     }
-    start = {AAPL: 80.0, MSFT: 30.0, INDEX: 1300.0}
+    start = {AAPL: 230.0, MSFT: 30.0, INDEX: 1300.0}
     frames = []
     for name, returns in moves.items():
         close = start[name] * np.exp(np.cumsum(np.log1p(returns)))
@@ -124,7 +126,8 @@ class Stage:
         return manage_positions(return_state=True)
 
     def ready(self) -> Stage:
-        """The dip day shortly before the close, with the books clean."""
+        """The dip day shortly before the close, the books opened in the morning and clean."""
+        self.at(DIP, "09:20").reconcile()
         self.at(DIP, "15:30").reconcile()
         return self.at(DIP, "15:36")
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.flows.stage import AAPL, ACCOUNT, DIP, DIP_BOT, PARAMS, Stage, ny
+from tests.flows.stage import AAPL, ACCOUNT, CASH, DIP, DIP_BOT, PARAMS, Stage, ny
 from tests.postgres import postgres_url
 from wsb_core.domain.calendar import shift
 from wsb_core.domain.orders import Effect, OrderState
@@ -31,7 +31,7 @@ def test_one_dip_becomes_one_filled_order_one_position_inside_its_limits_and_cle
     assert (the_decision(stage).outcome, the_decision(stage).rule) == (Outcome.ORDERED, "filled")
     assert intent.state is OrderState.FILLED
     assert (position.underlying, position.strategy) == (AAPL, DIP_BOT)
-    assert 0 < -position.cost <= 1000
+    assert 0 < -position.cost <= CASH / 100
     assert books.is_completed()
     assert stage.ledger.verify().ok
     assert stage.ledger.last_reconciliation(ACCOUNT).clean
@@ -99,7 +99,7 @@ def test_risk_refuses_what_does_not_fit_the_budget_and_says_which_rule(stage):
 class TestPartialFill:
     @pytest.fixture
     def exchange_settings(self):
-        return ExchangeSettings(partial_fill_every=1)
+        return ExchangeSettings(starting_cash=CASH, partial_fill_every=1)
 
     def test_what_was_filled_is_kept_and_never_topped_up(self, stage):
         stage.ready().decide()

@@ -54,7 +54,7 @@ def test_a_lease_that_comes_back_to_its_first_holder_has_a_newer_token(ledger: L
 def test_a_released_lease_is_free_and_worthless(ledger: Ledger):
     lease = ledger.acquire_lease(ACCOUNT, "one", NOON, 10 * MINUTE)
     released = [ledger.release_lease(lease, NOON + MINUTE) for _ in range(2)]
-    other = ledger.acquire_lease(ACCOUNT, "two", NOON + MINUTE, MINUTE)
+    other = ledger.acquire_lease(ACCOUNT, "one", NOON + MINUTE, MINUTE)
 
     assert released == [True, False]
     assert other.token == lease.token + 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from wsb_core.domain.activities import ActivityKind
-from wsb_core.domain.contracts import Share
+from wsb_core.domain.contracts import ExerciseStyle, Share
 from wsb_core.domain.ids import BrokerOrderId
 from wsb_core.domain.orders import Effect, OrderState
 from wsb_core.domain.positions import Holding
@@ -240,12 +241,87 @@ def test_a_stock_split_multiplies_shares_and_contracts_at_the_same_cost(desk: De
     assert (lot.quantity, lot.price) == (200, 45)
 
 
-def test_cash_settlement_closes_at_the_cash_and_waits_for_no_shares(desk: Desk):
+def test_an_exercised_call_becomes_shares_at_the_strike(desk: Desk):
     desk.trade(LONG_CALL, Effect.OPEN, 1, ["1.00"])
-    desk.book(booked(ActivityKind.EXERCISE, call(100), -1, cash_="350", at=desk.tick()))
+    desk.book(
+        booked(ActivityKind.EXERCISE, call(100), -1, at=desk.tick()),
+        booked(ActivityKind.OPTION_TRADE, Share(ACME), 100, price_="100", cash_="-10000", at=desk.now),
+    )
+
+    [shares] = desk.ledger.positions(ACCOUNT)
+    assert (shares.strategy, shares.structure, shares.quantity, shares.entry) == (
+        DIP,
+        SHARES,
+        100,
+        Decimal(-100),
+    )
+    assert shares.facts["delivered_by"] == LONG_CALL.symbol
+
+
+def test_shares_go_to_the_assignment_of_their_own_group(desk: Desk):
+    desk.trade(single(put(95), -1), Effect.OPEN, 1, ["1.00"], strategy=DIP)
+    desk.trade(single(put(90), -1), Effect.OPEN, 1, ["1.00"], strategy=WHEEL)
+    desk.book(
+        booked(ActivityKind.ASSIGNMENT, put(95), 1, at=desk.tick(), group="dip"),
+        booked(ActivityKind.ASSIGNMENT, put(90), 1, at=desk.now, group="wheel"),
+        booked(
+            ActivityKind.OPTION_TRADE,
+            Share(ACME),
+            100,
+            price_="90",
+            cash_="-9000",
+            at=desk.now,
+            group="wheel",
+        ),
+        booked(
+            ActivityKind.OPTION_TRADE, Share(ACME), 100, price_="95", cash_="-9500", at=desk.now, group="dip"
+        ),
+    )
+
+    assert {p.strategy: p.entry for p in desk.ledger.positions(ACCOUNT)} == {
+        DIP: Decimal(-95),
+        WHEEL: Decimal(-90),
+    }
+
+
+@pytest.mark.parametrize("style", list(ExerciseStyle))
+def test_cash_settlement_closes_at_the_cash_and_takes_no_shares(desk: Desk, style: ExerciseStyle):
+    held = replace(call(100), style=style)
+    paid = "350" if style is ExerciseStyle.AMERICAN else "0"
+    desk.trade(single(held), Effect.OPEN, 1, ["1.00"])
+    desk.trade(SHORT_PUT, Effect.OPEN, 1, ["1.00"], strategy=WHEEL)
+    desk.book(
+        booked(ActivityKind.EXERCISE, held, -1, cash_=paid, at=desk.tick()),
+        booked(ActivityKind.ASSIGNMENT, put(95), 1, at=desk.tick()),
+        booked(ActivityKind.OPTION_TRADE, Share(ACME), 100, price_="95", cash_="-9500", at=desk.tick()),
+    )
+
+    [shares] = desk.ledger.positions(ACCOUNT)
+    trade = desk.ledger.closed_trades(ACCOUNT)[0]
+    assert shares.strategy == WHEEL
+    assert (trade.structure, trade.pnl) == (single(held), Decimal(paid) - 100)
+
+
+def test_an_assignment_whose_shares_never_came_is_closed_at_its_own_time(desk: Desk):
+    desk.trade(SHORT_PUT, Effect.OPEN, 1, ["1.00"])
+    assigned = desk.tick()
+    desk.book(booked(ActivityKind.ASSIGNMENT, put(95), 1, at=assigned))
 
     [trade] = desk.ledger.closed_trades(ACCOUNT)
-    assert trade.pnl == Decimal(250)
+    assert (trade.closed_at, trade.exit_rule) == (assigned, "assignment")
+
+
+def test_booked_rows_count_once_and_fills_among_them_not_at_all(desk: Desk):
+    desk.trade(LONG_CALL, Effect.OPEN, 1, ["1.00"])
+    fee = booked(ActivityKind.FEE, cash_="-0.65")
+    fill = booked(ActivityKind.FILL, call(100), 1, price_="1.00", cash_="-100")
+
+    new = [desk.ledger.record_activities(ACCOUNT, rows, desk.tick()) for rows in ([fee, fill, fee], [fee])]
+
+    assert new == [1, 0]
+    assert desk.ledger.activities(ACCOUNT) == (fee,)
+    assert desk.ledger.cash(ACCOUNT) == Decimal("9899.35")
+    assert desk.ledger.verify().ok
 
 
 def test_a_fee_that_names_the_order_counts_in_its_trade(desk: Desk):

@@ -154,8 +154,7 @@ class AlpacaBroker:
 
     def orders_since(self, since: datetime) -> tuple[BrokerOrder, ...]:
         """Every order submitted at or after ``since``, open or not, oldest first."""
-        orders = [parse_order(row) for row in self._orders("all", since)]
-        return tuple(order for order in orders if order.submitted_at >= since)
+        return tuple(parse_order(row) for row in self._orders("all", since))
 
     def order_by_client_id(self, client_order_id: ClientOrderId) -> BrokerOrder | None:
         """The order with this id; None only when the broker says, in its own words, that it has none."""

@@ -110,13 +110,20 @@ class Clearing:
 
     def liquidate(self, session: Session) -> None:
         """Close, as the broker, what expires today and could not be carried through expiry."""
+        promised = FLAT
         for underlying, expiring in self._expiring(session, Settlement.PM).items():
             quote = self._state.prices.quote(Share(underlying), self._state.now)
             spot = quote.mid if quote is not None else None
             if spot is None:
                 continue
-            for contract, quantity in self._at_risk(expiring, spot).items():
+            # Cash is shared between underlyings, and the ones before will be settled first.
+            expiring = replace(expiring, cash=self._state.account.cash + promised)
+            at_risk = self._at_risk(expiring, spot)
+            for contract, quantity in at_risk.items():
                 self._close_out(contract, quantity)
+            kept = {c: q for c, q in expiring.quantities.items() if c not in at_risk}
+            groups = lifecycle.settle(replace(expiring, quantities=kept), spot)
+            promised += sum((booking.cash for group in groups for booking in group), FLAT)
 
     def _expiring(self, session: Session, when: Settlement) -> dict[Underlying, Expiring]:
         """Positions that settle in ``session`` at its open or its close, by underlying, by name."""

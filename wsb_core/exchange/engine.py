@@ -313,9 +313,7 @@ def _changed(
     )
     if new == terms:
         raise rules.invalid("order parameters are not changed")
-    # What was asked to close stays a close: a position that has turned since refuses the new order.
-    legs = tuple(replace(leg, intent=row.action) for leg, row in zip(terms.legs, old.legs, strict=True))
-    return replace(new, legs=legs, quantity=new.quantity - old.filled)
+    return replace(new, quantity=new.quantity - old.filled)
 
 
 def _stops_trading(row: OrderRow, session: Session) -> bool:

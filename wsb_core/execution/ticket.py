@@ -25,7 +25,7 @@ class Walk:
     reach: Decimal
 
 
-ENTRY_WALK = Walk(steps=4, step_seconds=25.0, reach=Decimal("0.5"))
+ENTRY_WALK = Walk(steps=4, step_seconds=30.0, reach=Decimal("0.5"))
 EXIT_WALK = Walk(steps=4, step_seconds=20.0, reach=Decimal(1))
 HARD_EXIT_WALK = Walk(steps=3, step_seconds=10.0, reach=Decimal(1))
 

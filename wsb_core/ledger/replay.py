@@ -57,6 +57,7 @@ class _Due:
     """Shares that an exercise or assignment of ``held`` brings. Both legs of a spread may be due at once."""
 
     held: Held
+    at: datetime
     group: str | None
     shares: Decimal
 
@@ -91,7 +92,7 @@ class Replay:
                 event.give_up()
         for due in self._due:
             due.held.awaited = 0
-            self._settle(due.held, due.held.opened_at)
+            self._settle(due.held, due.at)
 
     # What there is to apply. A booking counts an instrument; the others move structures.
 
@@ -266,7 +267,7 @@ class Replay:
         for part, amount in self._take(contract.symbol, rest, row.at, row.kind.value, self._held):
             if in_shares:
                 part.awaited += 1
-                self._due.append(_Due(part, row.group, amount * direction * contract.multiplier))
+                self._due.append(_Due(part, row.at, row.group, amount * direction * contract.multiplier))
             self._settle(part, row.at)
         return not rest.quantity
 

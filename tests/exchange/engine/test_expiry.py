@@ -200,6 +200,39 @@ def test_a_long_call_without_the_cash_is_sold_by_the_broker_in_the_last_hour(fee
     assert holdings(exchange) == {}
 
 
+def test_a_spread_between_its_strikes_that_cannot_be_exercised_is_closed_short_leg_first(
+    feed: HandFeed,
+) -> None:
+    exchange = an_exchange(feed, starting_cash=Cash(Decimal(1_000)))
+    feed.put(SHARE, ny(14, 12), "102.99", "103.01", 1_000)
+    exchange.submit(order((C100, BTO), (C105, STO), limit="1.20"))
+    exchange.advance(ny(14, 15, 15))
+
+    assert [row.legs[0].action for row in exchange.orders()[1:]] == [
+        Action.BUY_TO_CLOSE,
+        Action.SELL_TO_CLOSE,
+    ]
+    assert holdings(exchange) == {}
+
+
+def test_cash_that_is_enough_for_one_exercise_is_not_promised_twice(feed: HandFeed) -> None:
+    abc = Underlying("ABC")
+    other = OptionContract("ABC", FRIDAY, Right.CALL, Decimal(100), abc)
+    feed.put(Share(abc), ny(3, 9, 30), "102.99", "103.01", 1_000)
+    feed.put(other, ny(3, 9, 30), "2.95", "3.05")
+    feed.put(SHARE, ny(14, 12), "102.99", "103.01", 1_000)
+    feed.put(C100, ny(14, 12), "2.95", "3.05")
+    exchange = an_exchange(feed, starting_cash=Cash(Decimal(10_600)))
+    exchange.submit(buy(other, limit="3.05"))
+    exchange.submit(buy(C100, limit="1.60"))
+    exchange.advance(ny(14, 15, 15))
+    sold = holdings(exchange)
+    exchange.advance(ny(14, 18))
+
+    assert sold == {other: 1}
+    assert holdings(exchange) == {Share(abc): 100}
+
+
 def test_the_brokers_sale_cancels_the_holders_own_order(feed: HandFeed) -> None:
     exchange = an_exchange(feed, starting_cash=Cash(Decimal(1_000)))
     feed.put(SHARE, ny(14, 12), "102.99", "103.01", 1_000)
@@ -244,6 +277,22 @@ def test_a_short_put_whose_long_leg_is_out_of_the_money_is_bought_back_when_it_c
 
     assert brief(rows) == [(RowKind.OPEXP, P95, -1, 0)]
     assert exchange.account().cash == 1_000 + 95 - 305 - Decimal("0.09")
+
+
+def test_an_exercise_at_settlement_sees_what_the_one_before_has_spent(feed: HandFeed) -> None:
+    abc = Underlying("ABC")
+    other = OptionContract("ABC", FRIDAY, Right.CALL, Decimal(100), abc)
+    feed.put(Share(abc), ny(3, 9, 30), "99.99", "100.01", 1_000)
+    feed.put(other, ny(3, 9, 30), "1.50", "1.60")
+    feed.closes[abc, FRIDAY] = feed.closes[XYZ, FRIDAY] = "103"
+    exchange = an_exchange(feed, starting_cash=Cash(Decimal(10_600)))
+    exchange.submit(buy(other, limit="1.60"))
+    exchange.submit(buy(C100, limit="1.60"))
+    exchange.advance(ny(14, 18))
+
+    # Both came into the money after the last hour: there is cash for the first by name only.
+    assert holdings(exchange) == {Share(abc): 100}
+    assert exchange.account().cash == 10_600 - 320 - 10_000 - Decimal("0.06")
 
 
 def test_the_broker_leaves_alone_what_the_account_can_carry(feed: HandFeed, exchange: Exchange) -> None:

@@ -220,6 +220,23 @@ def test_selling_the_long_put_of_a_spread_needs_the_cash_for_the_short_one() -> 
     )
 
 
+def test_a_long_that_a_resting_order_is_selling_covers_nothing(exchange: Exchange) -> None:
+    exchange.submit(buy(C105, limit="0.50"))
+    exchange.submit(sell(C105, limit="2.00"))
+
+    assert refusal(lambda: exchange.submit(write(C100, limit="1.50"))).message == (
+        "account not eligible to trade uncovered option contracts"
+    )
+
+
+def test_a_long_that_a_resting_order_is_still_buying_covers_nothing(exchange: Exchange) -> None:
+    exchange.submit(order((C100, Action.BUY_TO_OPEN, 2), (C105, Action.SELL_TO_OPEN), limit="0.50"))
+
+    assert refusal(lambda: exchange.submit(write(C110, limit="0.10"))).message == (
+        "account not eligible to trade uncovered option contracts"
+    )
+
+
 def test_buying_back_a_short_put_frees_its_cash(exchange: Exchange) -> None:
     exchange.submit(write(P95, limit="0.40"))
     exchange.submit(cover(P95, limit="0.50"))

@@ -147,10 +147,8 @@ class Watch:
         before = self.exchange.standing()
         self.exchange.submit(request)
         after = self.exchange.standing()
-        if request.legs[0].instrument == SHARE:
-            assert after.excess >= min(Decimal(0), before.excess)
-        else:
-            assert after.cash_free >= min(Decimal(0), before.cash_free)
+        figure = "excess" if request.legs[0].instrument == SHARE else "cash_free"
+        assert getattr(after, figure) >= min(Decimal(0), getattr(before, figure))
 
     def advance(self, minutes: int) -> None:
         self.exchange.advance(self.exchange.now + timedelta(minutes=minutes))

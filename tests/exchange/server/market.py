@@ -20,7 +20,7 @@ AAPL, MSFT, SPY = Underlying("AAPL"), Underlying("MSFT"), Underlying("SPY")
 FIRST, LAST = date(2026, 2, 2), date(2026, 4, 30)
 MINUTE = timedelta(minutes=1)
 VOLUME_A_MINUTE = 1000
-SPLIT_DAY = date(2026, 3, 16)
+SPLIT_DAY = date(2026, 3, 17)
 DIVIDEND_DAY = date(2026, 3, 10)
 _BASE = {AAPL: Decimal(100), MSFT: Decimal(100), SPY: Decimal(100)}
 _STRIKES = tuple(Decimal(strike) for strike in range(80, 125, 5))

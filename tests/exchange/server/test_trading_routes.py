@@ -22,8 +22,12 @@ from alpaca.trading.requests import (
     ReplaceOrderRequest,
 )
 
-from tests.exchange.server.conftest import KEY
-from tests.exchange.server.market import ny
+from tests.exchange.server.conftest import KEY, SECRET
+from tests.exchange.server.market import AAPL, SmallMarket, ny
+from wsb_core.exchange.client import PracticeControl
+from wsb_core.exchange.engine import Exchange
+from wsb_core.exchange.model import CorporateAction
+from wsb_core.exchange.server import ServerThread
 
 CALL, HIGHER_CALL = "AAPL260313C00100000", "AAPL260313C00105000"
 # At 10:00 AAPL is at 100.30; eleven days out a call struck at 100 is 0.30 + 0.50 + 0.22 = 1.02 in the middle.
@@ -466,13 +470,36 @@ def test_a_contract_that_a_split_adjusted_is_found_by_its_new_symbol(raw, contro
     raw.submit_order(
         LimitOrderRequest(symbol="SPY260320C00105000", qty=1, side="buy", limit_price=3, time_in_force="day")
     )
-    control.advance_to(ny("2026-03-16 10:00"))
+    control.advance_to(ny("2026-03-17 10:00"))
     [told] = raw.get_all_positions()
 
     found = raw.get(f"/positions/{told['symbol']}")
 
     assert (told["symbol"], told["qty"]) == ("SPY260320C00052500", "2")
     assert found == told
+
+
+class OddSplit(SmallMarket):
+    """AAPL splits three for two, which leaves its options adjusted: 150 shares each, under a new root."""
+
+    def corporate_actions(self, underlying, first, last):
+        found = CorporateAction(AAPL, date(2026, 3, 4), ratio=Decimal("1.5"))
+        return (found,) if underlying == AAPL and first <= found.ex_date <= last else ()
+
+
+def test_an_adjusted_contract_is_known_by_its_new_symbol():
+    with ServerThread(Exchange(OddSplit(), ny("2026-03-02 10:00"))) as url:
+        raw = TradingClient(KEY, SECRET, url_override=url, raw_data=True)
+        raw.submit_order(buy_call())
+        PracticeControl(url).advance_to(ny("2026-03-04 10:00"))
+        [adjusted] = raw.get_all_positions()
+
+        raw.post(f"/positions/{adjusted['symbol']}/do-not-exercise")
+        PracticeControl(url).advance_to(ny("2026-03-16 10:00"))
+        left = raw.get_all_positions()
+
+    assert adjusted["symbol"].startswith("AAPL1")
+    assert left == []
 
 
 def test_a_misspelt_filter_is_no_filter_as_with_the_vendor(raw):

@@ -19,7 +19,7 @@ from wsb_core.exchange.rules import wire_symbol
 from . import parse, wire
 from .pages import page
 from .reference import ContractFilter, contract_filter
-from .stocks import data_response
+from .stocks import bar_json, data_response, day_begins
 from .venue import VENUE, Venue
 
 routes = web.RouteTableDef()
@@ -49,6 +49,10 @@ def quote(venue: Venue, found: OptionQuote | None) -> Json:
 def snapshot(venue: Venue, contract: OptionContract, found: OptionQuote | None, spot: float | None) -> Json:
     """Quote, and greeks where there are any: never on the day of expiry, as the vendor does."""
     body: Json = {"latestQuote": quote(venue, found)}
+    if found is not None and found.volume and found.mid is not None:
+        # No path of an option's trades is modelled: the day so far is its volume at the present middle.
+        mid = float(found.mid)
+        body["dailyBar"] = bar_json(day_begins(venue.today), (mid, mid, mid, mid), found.volume)
     if found is None or contract.expiry <= venue.today:
         return body
     if found.iv is not None:

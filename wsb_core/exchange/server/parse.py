@@ -212,8 +212,6 @@ def _single(venue: Venue, body: Mapping[str, Any], where: str = "") -> RequestLe
     side = body.get("side") or (("buy" if intent.is_buy else "sell") if intent else None)
     if side not in ("buy", "sell"):
         raise refuse(f"{where}side must be buy or sell, not {side!r}")
-    if intent is not None and intent.is_buy != (side == "buy"):
-        raise refuse(f"{where}position intent mismatch: side is {side}, position intent is {intent}")
     return RequestLeg(instrument, side == "buy", 1, intent)
 
 

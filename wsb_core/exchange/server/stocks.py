@@ -118,7 +118,7 @@ def bar_json(begins: str, prices: Sequence[float], volume: int) -> Json:
 
 def _day_json(bar: DayBar) -> Json:
     prices = [float(price) for price in (bar.open, bar.high, bar.low, bar.close)]
-    return bar_json(_day_begins(bar.session), prices, bar.volume)
+    return bar_json(day_begins(bar.session), prices, bar.volume)
 
 
 def _midnight(day: date) -> datetime:
@@ -130,7 +130,7 @@ def _second(at: datetime) -> str:
 
 
 @lru_cache(maxsize=8192)
-def _day_begins(day: date) -> str:
+def day_begins(day: date) -> str:
     return _second(_midnight(day))
 
 
@@ -260,7 +260,7 @@ def _daily(
         completed = _completed(venue, batch, first, venue.today, adjustment) if first <= last else {}
         for symbol in batch:
             rows = (row for row in completed.get(symbol, ()) if row[0] <= last)
-            told = [bar_json(_day_begins(day), prices, volume) for day, prices, volume in rows]
+            told = [bar_json(day_begins(day), prices, volume) for day, prices, volume in rows]
             so_far = venue.exchange.feed.day_so_far(symbol, venue.now)
             if so_far is not None and first <= so_far.session <= last:
                 told.append(_day_json(so_far))
