@@ -111,14 +111,8 @@ def _candidates(w: Wiring, days: Sequence[Session]) -> list[Decided]:
     return [
         row
         for row in w.ledger.decisions()
-        if row.session in played
-        and row.outcome in wanted
-        and row.rule not in _UNIVERSE_RULES
-        and row.stage != "manage"
+        if row.session in played and row.outcome in wanted and row.stage != "manage"
     ]
-
-
-_UNIVERSE_RULES = frozenset({"bars_missing"})
 
 
 def _equity_change(w: Wiring, days: Sequence[Session]) -> Decimal | None:

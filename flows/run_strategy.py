@@ -43,7 +43,7 @@ def run_strategy(
     orders, refused = review_orders(desk, strategy, proposals, book)
     placed = () if dry_run else place_orders(desk, orders, checked.markets)
     refusals = (*screened.refused, *checked.refused, *not_proposed, *refused)
-    message = record_run(desk, strategy, params, refusals, orders, placed, bars, checked)
+    message = record_run(desk, strategy, params, refusals, orders, placed, checked)
     return Completed(message=message)
 
 

@@ -128,7 +128,9 @@ def load_book_for_exits(desk: Desk) -> Book:
     there = {holding.instrument: holding.quantity for holding in w.broker.holdings()}
     book = read_book(w, desk)
     covered = tuple(p for p in book.positions if _covered(p, there))
-    for position in set(book.positions) - set(covered):
+    for position in book.positions:
+        if position in covered:
+            continue
         notify(
             key=f"uncovered:{desk.session.day}:{position.structure.symbol}",
             severity="critical",

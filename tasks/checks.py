@@ -36,12 +36,11 @@ MAX_QUARANTINED_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class CheckedUniverse:
-    """Bars that passed, as the strategy's panel, and who was taken out."""
+    """Bars that passed, as the strategy's panel. Who was taken out is in the report."""
 
     panel: Panel
     report: CheckReport
     proof: Passed
-    refused: tuple[Refusal, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +116,7 @@ def check_bars(desk: Desk, fetched: Fetched, needs: Needs) -> CheckedUniverse:
         session=desk.session,
         at=desk.as_of,
     )
-    refused = [
-        Refusal(Underlying(q.ticker), "check", q.expectation, "failed", "hold", q.detail)
-        for q in checked.report.quarantined
-    ]
-    refused += [
-        Refusal(m.underlying, "check", "bars_missing", "none", "daily bars", m.reason)
-        for m in fetched.history.missing
-    ]
-    return CheckedUniverse(panel, checked.report, checked.proof, tuple(refused))
+    return CheckedUniverse(panel, checked.report, checked.proof)
 
 
 def _judge_bars(
@@ -221,6 +212,7 @@ def judge_chains(desk: Desk, quoted: Quoted, *, held: bool = False) -> Judged:
             at=w.clock.now(),
             max_age_seconds=MAX_QUOTE_AGE_SECONDS,
             required_feed=w.required_feed,
+            bounds=data_checks.HELD_CONTRACTS if held else None,
             max_quarantined_share=1.0 if held else MAX_QUARANTINED_SHARE,
         )
     _keep(desk, checked.report)

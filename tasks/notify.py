@@ -18,23 +18,26 @@ def notify(
     Alerts carry the wall's time, in practice too: they tell a person when to act. When the ledger
     itself cannot be reached, the message goes straight to the channels.
     """
-    from wsb_core.alerts import Alert, AlertSeverity, deliver
+    from wsb_core.alerts import Alert, AlertSeverity, deliver, record
 
     now = WallClock().now()
     alert = Alert(AlertSeverity(severity), title, what, did, do, now, link=link or None)
     try:
         w = wiring()
-        w.ledger.enqueue_alert(key, severity, alert.title, alert.body, now)
-        deliver(w.ledger, w.channels, now)
+        record(w.ledger, alert, key=key, secrets=w.settings.secrets())
+        deliver(w.ledger, w.channels, now, secrets=w.settings.secrets())
     except Exception:
         log.exception("alert %s could not be queued: %s", key, title)
         _directly(alert)
 
 
 def _directly(alert: Any) -> None:
+    from wsb_core.alerts import scrub
+
+    secrets = wiring().settings.secrets()
     for channel in wiring().channels:
         try:
-            channel.send(alert.title, alert.body)
+            channel.send(scrub(alert.title, secrets), scrub(alert.body, secrets))
         except Exception:
             log.exception("alert could not be sent to %s: %s", channel.name, alert.title)
 

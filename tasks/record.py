@@ -8,7 +8,7 @@ from typing import Any
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from tasks.checks import CheckedMarkets, CheckedUniverse
+from tasks.checks import CheckedMarkets
 from tasks.decide import Managed
 from tasks.desk import Desk
 from tasks.notify import notify, run_link
@@ -31,12 +31,11 @@ def record_run(
     refusals: Sequence[Refusal],
     approved: Sequence[ApprovedOrder],
     placed: Sequence[Placed],
-    universe: CheckedUniverse,
     checked: CheckedMarkets,
 ) -> str:
     """Write why each candidate was or was not traded, and end the run with one line of text."""
     feeds = {m.underlying: m.chain.provenance for m in checked.markets}
-    rows = [_refused(refusal) for refusal in (*universe.refused, *refusals)]
+    rows = [_refused(refusal) for refusal in refusals]
     rows += [_ordered(p, feeds) for p in placed]
     done = {p.approved.order.client_order_id for p in placed}
     rows += [

@@ -85,6 +85,11 @@ class Settings(BaseSettings):
             found.append(value.get_secret_value())
         return (found[0], found[1])
 
+    def secrets(self) -> tuple[str, ...]:
+        """Values that no message and no log may show."""
+        held = (self.alpaca_api_key, self.alpaca_secret_key, self.slack_token, self.slack_webhook)
+        return tuple(value.get_secret_value() for value in held if value is not None)
+
     def broker_access(self) -> dict[str, Any]:
         """What ``brokers.open_broker`` has to be told.
 

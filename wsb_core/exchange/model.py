@@ -222,7 +222,7 @@ class Settings:
     partial_fill_every: int = 10
     """Every n-th marketable order first fills in part, as a paper account's do; 0 for never."""
     activities_next_day: bool = True
-    """Option activities other than fills show only the next morning."""
+    """Activities other than fills and their fees show only the next morning."""
     multileg_replace: bool = False
     option_gtc: bool = False
     exercise_threshold: Decimal = Decimal("0.01")

@@ -69,8 +69,8 @@ class State:
         leaves: Decimal | None = None,
         group: str | None = None,
     ) -> None:
-        """Book now. Balances change at once; rows other than fills may show only the next morning."""
-        at_once = booking.kind is RowKind.FILL or not self.settings.activities_next_day
+        """Book now. Balances change at once; rows other than fills and their fees may show only later."""
+        at_once = booking.kind in (RowKind.FILL, RowKind.FEE) or not self.settings.activities_next_day
         visible_at = self.now if at_once else hours.next_morning(self.now)
         stamp = f"{visible_at:%Y%m%d%H%M%S}{visible_at.microsecond // 1000:03d}"
         self.account.book(
