@@ -86,6 +86,10 @@ class CheckFailed(DataQualityError):
     def __str__(self) -> str:
         return self.text
 
+    def __repr__(self) -> str:
+        # Logs print exceptions by their repr; the report belongs into the artifact and the ledger.
+        return f"CheckFailed({self.text!r})"
+
 
 def digest(frame: pd.DataFrame) -> str:
     """SHA-256 over column names, types and every value in order; the index does not count."""

@@ -11,6 +11,7 @@ from tests.flows.stage import CASH, DIP, Stage, a_feed, ny, settings_for, sqlite
 from wsb_core.domain.calendar import shift
 from wsb_core.exchange.client import PracticeControl
 from wsb_core.exchange.engine import Exchange
+from wsb_core.exchange.feed import DailyBarFeed
 from wsb_core.exchange.model import Settings as ExchangeSettings
 from wsb_core.exchange.server import ServerThread
 from wsb_core.ledger import open_ledger
@@ -33,15 +34,23 @@ def exchange_settings() -> ExchangeSettings:
 
 
 @pytest.fixture
+def feed() -> DailyBarFeed:
+    """The market behind the exchange; a test class may override it."""
+    return a_feed()
+
+
+@pytest.fixture
 def ledger_url(tmp_path) -> str:
     return sqlite_url(tmp_path)
 
 
 @pytest.fixture
-def stage(prefect_server, ledger_url: str, exchange_settings: ExchangeSettings) -> Iterator[Stage]:
+def stage(
+    prefect_server, ledger_url: str, feed: DailyBarFeed, exchange_settings: ExchangeSettings
+) -> Iterator[Stage]:
     from tasks.wiring import wired
 
-    exchange = Exchange(a_feed(), ny(shift(DIP, -1), "09:00"), exchange_settings)
+    exchange = Exchange(feed, ny(shift(DIP, -1), "09:00"), exchange_settings)
     with ServerThread(exchange) as url, Slack() as slack:
         settings = settings_for(url, ledger_url, slack)
         with open_ledger(ledger_url) as ledger:

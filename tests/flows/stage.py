@@ -71,8 +71,12 @@ def _aapl(day: date, dip: float, after: float) -> float:
     return after if day > DIP else float(_NOISE[(day - FIRST).days % 400])
 
 
-def a_feed(**changes: float) -> DailyBarFeed:
-    return DailyBarFeed(a_history(**changes))
+FILLS, NEVER_FILLS = 1, 2
+"""Seeds of the path through the day: after 15:36 on ``DIP`` the call's ask comes down, or runs away."""
+
+
+def a_feed(seed: int = FILLS, **changes: float) -> DailyBarFeed:
+    return DailyBarFeed(a_history(**changes), seed=seed)
 
 
 def ny(day: date, clock: str) -> datetime:

@@ -38,13 +38,15 @@ def submit_once(approved: ApprovedOrder, to: Sender) -> IntentView:
     """Record the intent, send it once, and return it in the state that the broker's answer leaves.
 
     Called again for the same order (a rerun, a retry, a second worker) it sends nothing: it adopts
-    what the broker has.
+    what the broker has. An intent that was never sent and is no longer fresh is given up.
 
     Raises: Halted or LeaseLost before anything is sent.
     """
     intent = to.ledger.record_intent(to.run_id, approved, lease=to.lease, at=to.clock.now())
     if intent.state is OrderState.INTENDED:
-        return _send(intent, to)
+        if _fresh(intent, to):
+            return _send(intent, to)
+        return _give_up(intent, to, {"intent": "it was never sent, and its decision is no longer fresh"})
     if intent.state in (OrderState.SENDING, OrderState.UNKNOWN):
         return resolve(intent, to, resend=True)
     return intent
@@ -55,19 +57,29 @@ def resolve(intent: IntentView, to: Sender, *, resend: bool) -> IntentView:
 
     When it answers "never had it" to every look-up over the settling delays, the same id is sent
     again if ``resend`` and the decision is fresh; a decision that is no longer fresh is given up.
-    While the broker cannot be asked, the order stays as it is.
+    While the broker cannot be asked, the order stays as it is; so does one that the broker had
+    acknowledged and now denies, which is for reconciliation to report.
     """
     client_id = intent.order.client_order_id
     found = _look_up(client_id, to)
     if isinstance(found, BrokerOrder):
         return note(found, to.ledger, to.clock.now())
-    fresh = to.clock.now() - intent.created_at <= FRESH
-    if found is _UNREACHABLE or (fresh and not resend):
+    now, fresh = to.ledger.intent(client_id), _fresh(intent, to)
+    in_doubt = now.state in (OrderState.SENDING, OrderState.UNKNOWN)
+    if found is _UNREACHABLE or not in_doubt or (fresh and not resend):
         # Another run may be between its commit and its request: absent now is not "never".
-        return to.ledger.intent(client_id)
+        return now
     if fresh:
-        return _send(to.ledger.intent(client_id), to, last=True)
-    evidence = {"look_up": "the broker has no order with this client order id"}
+        return _send(now, to, last=True)
+    return _give_up(now, to, {"look_up": "the broker has no order with this client order id"})
+
+
+def _fresh(intent: IntentView, to: Sender) -> bool:
+    return to.clock.now() - intent.created_at <= FRESH
+
+
+def _give_up(intent: IntentView, to: Sender, evidence: dict[str, str]) -> IntentView:
+    client_id = intent.order.client_order_id
     to.ledger.move_order(client_id, OrderState.ABANDONED, at=to.clock.now(), evidence=evidence)
     return to.ledger.intent(client_id)
 

@@ -67,15 +67,19 @@ def package_quote(market: Market, structure: Structure, effect: Effect) -> Packa
 def limit_at(package: Package, walk: Walk, step: int, *, may_cross: bool) -> Price:
     """The limit of step ``step`` (from 0), on the penny, never worse than the walk's cap.
 
-    Entries and ordinary exits round in the account's favour at mid and walk down from there;
-    a hard-risk exit starts at the touch and goes a tick through it each step.
+    Entries and ordinary exits round in the account's favour at mid and walk down from there; an
+    entry's cap rounds in its favour too, so a market a penny wide is joined and never crossed. A
+    hard-risk exit starts at the touch and goes a tick through it each step, but never pays for
+    what the market pays for.
     """
     half = package.mid - package.touch
     if may_cross:
-        return _tick(package.touch - PENNY * step, favour=False)
+        crossing = _tick(package.touch - PENNY * step, favour=False)
+        return Price(max(crossing, PENNY)) if package.touch > 0 else crossing
     share = walk.reach * step / max(1, walk.steps - 1)
     limit = package.mid - half * min(share, walk.reach)
-    return _tick(limit, favour=step == 0)
+    cap = _tick(package.mid - half * walk.reach, favour=walk.reach < 1)
+    return max(_tick(limit, favour=step == 0), cap)
 
 
 def worst_limit(package: Package, effect: Effect, *, may_cross: bool) -> Price:

@@ -85,8 +85,14 @@ def sync(
         settled = settle(intent)
         if settled.state in (OrderState.SENDING, OrderState.UNKNOWN):
             in_doubt.append(str(intent.order.client_order_id))
-    known = [intent.order.client_order_id for intent in books.intents()]
-    adopted = unknown_orders(known, broker.orders_since(since - OVERLAP))
+    ours = {intent.order.client_order_id: intent for intent in books.intents()}
+    there = broker.orders_since(since - OVERLAP)
+    for order in there:
+        own = ours.get(order.client_order_id)
+        if own is not None and own.state is OrderState.ABANDONED:
+            # Given up because the broker had denied it; its late arrival is the better evidence.
+            settle(own)
+    adopted = unknown_orders(ours, there)
     for order in adopted:
         books.adopt_order(order, account=account, at=at)
     fills = books.record_fills(account, broker.fills(since - OVERLAP), at)
