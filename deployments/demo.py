@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+import yaml
 
 from deployments.servers import (
     EXCHANGE_START_SECONDS,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 FOLDER = Path("var/demo")
 MOST_CAUGHT = 8
+LAST_EXITS = 2
+"""Sessions at the end without entries, so that what is open is closed by its own exit rule."""
 LEAST_TURNOVER = 100e6
 """Dollars a day. The card asks for five times that, of today's prices and turnover."""
 
@@ -56,7 +59,7 @@ class Window:
 WARM_UP = 125
 """Sessions of history before the first one that is played: the longest look-back of the screen."""
 WINDOWS = (
-    Window("sp500_2010", date(2010, 4, 8), 17, 100_000),
+    Window("sp500_2010", date(2010, 4, 14), 15, 100_000),
     Window("megacaps_2004_2013", date(2007, 7, 16), 15, 100_000),
 )
 
@@ -77,15 +80,16 @@ class Step:
     at: datetime
 
 
-def day_plan(session: Session) -> tuple[Step, ...]:
+def day_plan(session: Session, *, entries: bool) -> tuple[Step, ...]:
     """What runs on a day of the demo, in exchange terms, so that half days are right."""
+    decision = (Step("reconcile", session.before_close(28)), Step("strategy", session.before_close(24)))
     return (
         Step("reconcile", session.after_open(-5)),
         Step("manage", session.after_open(65)),
         Step("manage", session.before_close(175)),
-        Step("reconcile", session.before_close(28)),
-        Step("strategy", session.before_close(24)),
+        *(decision if entries else ()),
         Step("manage", session.before_close(13)),
+        Step("manage", session.before_close(6)),
         Step("reconcile", session.before_close(-20)),
     )
 
@@ -98,6 +102,7 @@ def demo(
     preset: Annotated[str, typer.Option(help="parameters of the dip bot: default or original")] = "default",
     variant: Annotated[str | None, typer.Option(help="classic, drawdown or scored")] = None,
     cash: Annotated[int | None, typer.Option(help="starting cash in dollars", min=2_000)] = None,
+    seed: Annotated[int, typer.Option(help="of the path that prices take inside each day", min=0)] = 5,
     prefect_port: Annotated[
         int | None, typer.Option(help="port of the Prefect UI; default: a free one")
     ] = None,
@@ -120,9 +125,9 @@ def demo(
 
     began = time.monotonic()
     window = _window(universe, parse_day(start, "--from"), sessions, cash)
-    days = _days(window)
-    _fresh_folder()
+    days, choice = _days(window), _choice(preset, variant)
     port, exchange_port = free_port(prefect_port), free_port()
+    _fresh_folder()
     settings = Settings(
         mode=Mode.PRACTICE,
         account="PRACTICE",
@@ -130,6 +135,7 @@ def demo(
         practice_url=f"http://127.0.0.1:{exchange_port}",
         lease_seconds=3600,
         known_gaps=load(window.universe).gaps,
+        sectors_file=_sectors_file(load(window.universe)),
     )
     options = [
         "--universe",
@@ -138,6 +144,8 @@ def demo(
         _before(days[0]).isoformat(),
         "--cash",
         str(window.cash),
+        "--seed",
+        str(seed),
     ]
     typer.echo(f"starting Prefect's server and the practice exchange ({window.universe}) ...")
     server = prefect_server((FOLDER / "prefect").resolve(), port)
@@ -145,7 +153,7 @@ def demo(
         _point_prefect_at(port)
         exchange.wait(EXCHANGE_START_SECONDS)
         server.wait(PREFECT_START_SECONDS)
-        _play(settings, window, days, Choice(preset, variant), f"http://127.0.0.1:{port}", began)
+        _play(settings, window, days, choice, f"http://127.0.0.1:{port}", began)
         if stay:
             typer.echo(f"Prefect's UI stays at http://127.0.0.1:{port} until Ctrl-C.")
             _wait_for_interrupt()
@@ -163,7 +171,9 @@ def _days(window: Window) -> list[Session]:
     from wsb_core.exchange.packages import load
 
     have = sorted(stamp.date() for stamp in load(window.universe).bars["session"].unique())
-    found = [day for day in sessions_between(window.first, have[-1]) if day in set(have)]
+    # The calendar does not know days long before the data, so that they are not asked for.
+    first = max(window.first, have[0])
+    found = [day for day in sessions_between(first, have[-1]) if day in set(have)]
     if len(found) < window.sessions or window.first < have[WARM_UP]:
         raise ConfigError(
             f"--from {window.first} with {window.sessions} sessions is outside {window.universe}: "
@@ -171,6 +181,28 @@ def _days(window: Window) -> list[Session]:
         )
     days = [session_on(day) for day in found[: window.sessions]]
     return [day for day in days if day is not None]
+
+
+def _sectors_file(history: MarketHistory) -> Path:
+    """The package's own sectors, in the form the settings take."""
+    by_sector: dict[str, list[str]] = {}
+    for name, sector in sorted(history.sectors.items()):
+        by_sector.setdefault(sector, []).append(str(name))
+    path = FOLDER / "sectors.yaml"
+    path.write_text(yaml.safe_dump(by_sector))
+    return path
+
+
+def _choice(preset: str, variant: str | None) -> Choice:
+    from wsb_core.strategies import STRATEGIES
+
+    strategy = next(iter(STRATEGIES.values()))
+    if preset not in strategy.presets:
+        raise ConfigError(f"--preset {preset!r} is not one of: {', '.join(strategy.presets)}")
+    variants = get_args(type(strategy.params).model_fields["variant"].annotation)
+    if variant is not None and variant not in variants:
+        raise ConfigError(f"--variant {variant!r} is not one of: {', '.join(variants)}")
+    return Choice(preset, variant)
 
 
 def _before(session: Session) -> datetime:
@@ -215,8 +247,8 @@ def _play(
     with wired(settings) as w, quick:
         flows, parameters = _flows(history, days[0].day, choice)
         with _progress(len(days)) as bar:
-            for day in days:
-                for step in day_plan(day):
+            for number, day in enumerate(days, start=1):
+                for step in day_plan(day, entries=number <= max(1, len(days) - LAST_EXITS)):
                     bar.describe(f"{day.day} {step.at:%H:%M} {step.flow}")
                     control.advance_to(step.at)
                     state = flows[step.flow](f"{day.day} {step.at:%H:%M}")
@@ -270,8 +302,6 @@ def _flows(history: MarketHistory, first: date, choice: Choice) -> tuple[dict[st
 
     name = next(iter(STRATEGIES))
     strategy = STRATEGIES[name]
-    if choice.preset not in strategy.presets:
-        raise ConfigError(f"--preset {choice.preset!r} is not one of: {', '.join(strategy.presets)}")
     # Chains are modelled here, so there is no history of implied volatility; and no source covers the
     # earnings of most names of 2010. Both gates are opened in plain sight: they are in the report.
     changes: dict[str, Any] = {

@@ -23,8 +23,10 @@ STOP_SECONDS = 10
 def free_port(wanted: int | None = None) -> int:
     """``wanted`` when nothing listens there, any free port when it is None.
 
-    Raises: ConfigError naming the port in use.
+    Raises: ConfigError naming the port that is in use, or that no port can have.
     """
+    if wanted is not None and not 1 <= wanted <= 65535:
+        raise ConfigError(f"port {wanted} does not exist; choose one from 1 to 65535")
     with contextlib.closing(socket.socket()) as probe:
         try:
             probe.bind(("127.0.0.1", wanted or 0))

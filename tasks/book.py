@@ -177,13 +177,16 @@ def _sync(w: Wiring, desk: Desk) -> Synced:
     since = last.at if last is not None else _FIRST_LOOK
     synced = sync(w.broker, w.ledger, account=desk.account, since=since, at=w.clock.now(), settle=settle)
     for order in synced.adopted:
+        # Once filled it agrees with the books again: only the halt makes a person look first.
+        why = f"order {order.client_order_id} at the broker was not sent by us"
+        w.ledger.set_halt("*", "reduce_only", why, "reconcile", w.clock.now())
         notify(
             key=f"adopted:{order.broker_order_id}",
             severity="critical",
             title="Order at the broker that we did not send",
             what=f"{order.client_order_id} ({order.raw_status}) was found in {desk.account}.",
-            did="Took it into the ledger, flagged; entries wait for a clean reconciliation.",
-            do="Find out who sent it. If it was you, nothing else is needed.",
+            did="Took it into the ledger, flagged, and halted entries; exits go on.",
+            do="Find out who sent it, then clear the halt.",
         )
     return synced
 

@@ -94,7 +94,7 @@ def review_batch(
         strategy=strategy,
         limits=limits,
         key_for=lambda proposal: intent_key(desk, strategy.name, proposal),
-        sectors=sectors(),
+        sectors=sectors(w.settings.sectors_file),
         session=desk.session.day,
         at=w.clock.now(),
     )

@@ -16,7 +16,6 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import wraps
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
@@ -61,7 +60,8 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except WsbError as error:
-            typer.echo(f"error: {error}", err=True)
+            # One line, however many a database driver takes for it.
+            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(1) from None
 
     return run
@@ -102,10 +102,12 @@ def _ledger(settings: Settings) -> Ledger:
 
 def _show(*tables: Any) -> None:
     from rich.console import Console
+    from rich.text import Text
 
     console = Console()
     for table in tables:
-        console.print(table)
+        # A string goes out as it is: a halt's reason may hold what rich would read as markup.
+        console.print(Text(table) if isinstance(table, str) else table)
 
 
 def _json(value: Any) -> None:
@@ -209,6 +211,10 @@ def positions(as_json: JsonFlag = False) -> None:
 
     settings = read_settings()
     ledger, account = _ledger(settings), AccountId(settings.account)
+    if not ledger.has_account(account):
+        raise ConfigError(
+            f"WSB_ACCOUNT={settings.account!r} is not in the ledger: the first reconciliation enters it"
+        )
     quotes, now, reason = _quotes(settings, ledger.positions(account))
     rows = desk.position_rows(ledger, account, quotes, now, reason)
     if as_json:
@@ -233,7 +239,7 @@ def halt(
     if kind not in (HaltKind.PAUSE, HaltKind.REDUCE_ONLY):
         raise ConfigError(f"--kind must be pause or reduce_only, not {kind!r}")
     name = _scope(scope)
-    _ledger(read_settings()).set_halt(name, kind, reason, getpass.getuser(), datetime.now(UTC))
+    _ledger(read_settings()).set_halt(name, kind, reason, _who(), datetime.now(UTC))
     typer.echo(f"halted {scope} ({kind}): entries stop now, exits go on; resume with: wsb resume {scope}")
 
 
@@ -241,7 +247,7 @@ def halt(
 @plainly
 def resume(scope: Annotated[str, typer.Argument(help="a strategy's name, or all")]) -> None:
     """Lift the halts of a scope."""
-    lifted = _ledger(read_settings()).clear_halt(_scope(scope), getpass.getuser(), datetime.now(UTC))
+    lifted = _ledger(read_settings()).clear_halt(_scope(scope), _who(), datetime.now(UTC))
     typer.echo(f"lifted {lifted} halts of {scope}" if lifted else f"{scope} was not halted")
 
 
@@ -251,10 +257,14 @@ def ledger_init() -> None:
     """Create the ledger's tables."""
     from wsb_core.ledger import open_ledger
 
-    settings = read_settings()
-    _make_folder(settings.database_url)
-    with open_ledger(settings.database_url) as ledger:
-        ledger.init()
+    url = read_settings().database_url
+    with open_ledger(url) as ledger:
+        try:
+            ledger.init()
+        except OSError as error:
+            raise ConfigError(
+                f"WSB_DATABASE_URL={url!r}: its folder cannot be made ({error.strerror}): name another one"
+            ) from None
         typer.echo(f"ledger ready at revision {ledger.revision()[0]}")
 
 
@@ -294,6 +304,7 @@ def exchange_serve(
         str, typer.Option(help="simulated time to start at, ISO 8601")
     ] = "2010-05-03T08:00:00-04:00",
     cash: Annotated[int, typer.Option(min=0, help="starting cash in dollars")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="of the path that prices take inside each day")] = 7,
     port: Annotated[int, typer.Option(min=0, max=65535, help="port on 127.0.0.1; 0 for a free one")] = 8765,
 ) -> None:
     """Serve past sessions in the vendor's wire format, on loopback, until Ctrl-C.
@@ -313,7 +324,7 @@ def exchange_serve(
     if began.tzinfo is None:
         raise ConfigError(f"--start {start!r} has no offset from UTC: 2010-05-03T08:00:00-04:00 has one")
     exchange = Exchange(
-        DailyBarFeed(load(universe)), began, ExchangeSettings(starting_cash=Cash(Decimal(cash)))
+        DailyBarFeed(load(universe), seed=seed), began, ExchangeSettings(starting_cash=Cash(Decimal(cash)))
     )
     try:
         run_forever(exchange, port=port, ready=lambda url: typer.echo(f"practice exchange at {url}"))
@@ -337,15 +348,18 @@ def _quotes(settings: Settings, held: Sequence[Position]) -> tuple[dict[Instrume
         return {}, now, str(error)
 
 
+def _who() -> str:
+    """The user for the record; a container often knows no name for its own."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
 def _scope(scope: str) -> str:
     from wsb_core.ledger import EVERYTHING
 
     return EVERYTHING if scope == "all" else str(known_strategy(scope))
-
-
-def _make_folder(url: str) -> None:
-    if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
 
 
 def _plug_in() -> None:

@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     option_feed: str = Field("opra", description="opra (needs the plan) or indicative")
     deadline_seconds: float = Field(10.0, gt=0, le=60, description="longest wait for one vendor call")
     lease_seconds: int = Field(120, ge=15, le=3600, description="life of the trader lease between renewals")
+    sectors_file: Path | None = Field(
+        None, description="YAML of sector: [tickers]; default: the list that comes with the program"
+    )
     known_gaps: tuple[date, ...] = Field((), description="sessions that the data source is known not to have")
     reconcile_max_age_minutes: int = Field(
         20, ge=1, le=1440, description="oldest clean reconciliation that lets an entry through"

@@ -64,8 +64,11 @@ def status(
 def status_lines(view: Status) -> tuple[str, ...]:
     """The status in words, a line each."""
     seen = view.broker
-    equity = fmt.money(seen.equity if seen else None, why=view.broker_error or "not read")
-    power = fmt.money(seen.options_buying_power if seen else None, why=view.broker_error or "not given")
+    if seen is None:
+        broker = f"broker not read: {view.broker_error} (`wsb doctor` names the remedy)"
+    else:
+        power = fmt.money(seen.options_buying_power, why="not given")
+        broker = f"equity {fmt.money(seen.equity)}, options buying power {power}"
     last = view.reconciliation
     books = "never reconciled"
     if last is not None:
@@ -73,7 +76,7 @@ def status_lines(view: Status) -> tuple[str, ...]:
     halts = "; ".join(f"{h.scope} {h.kind} by {h.by}: {h.reason}" for h in view.halts) or "none"
     return (
         f"{view.mode.upper()} account {view.account}",
-        f"equity {equity}, options buying power {power}",
+        broker,
         f"cash by the ledger {fmt.money(view.cash, why='no such account in the ledger')}",
         f"{view.positions} positions, {view.working} orders that work or may work",
         f"halts: {halts}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
@@ -143,7 +144,7 @@ def test_open_positions_are_looked_at_every_five_minutes_of_the_session(day):
 
     assert looks[0] - session.opens < timedelta(minutes=5)
     assert session.closes - looks[-1] <= timedelta(minutes=5)
-    assert max(b - a for a, b in zip(looks, looks[1:], strict=False)) == timedelta(minutes=5)
+    assert max(b - a for a, b in itertools.pairwise(looks)) == timedelta(minutes=5)
 
 
 @pytest.mark.parametrize("day", AROUND + HALF_DAYS, ids=str)
@@ -167,14 +168,14 @@ def test_books_are_compared_before_the_open_and_after_the_close(day):
 
 
 @pytest.mark.parametrize("day", [*AROUND[:2], HALF_DAYS[0]], ids=str)
-def test_the_entry_flow_never_starts_in_the_minute_of_another_flow(day):
+def test_no_two_flows_start_in_the_same_minute(day):
     """Starting several runs in one minute takes longer than that minute on a small machine."""
     by_minute: dict[datetime, set[str]] = {}
     for name in DEPLOYMENTS:
         for at in fires_of(name, day):
             by_minute.setdefault(at, set()).add(name)
 
-    crowded = {at: names for at, names in by_minute.items() if len(names) > 2}
+    crowded = {at: names for at, names in by_minute.items() if len(names) > 1}
 
     assert crowded == {}
 

@@ -110,9 +110,7 @@ def worker(prefect, ledger_url, home) -> Iterator[Server]:
         }
         command = [sys.executable, "-m", "prefect", "worker", "start"]
         command += ["--pool", WORK_POOL, "--name", "smoke", "--with-healthcheck"]
-        process = Server(
-            "worker", command, f"http://127.0.0.1:{health}/health", home / "worker.log", env
-        )
+        process = Server("worker", command, f"http://127.0.0.1:{health}/health", home / "worker.log", env)
         with running(process):
             process.wait(60)
             yield process
@@ -140,7 +138,9 @@ def test_every_deployment_of_the_catalog_is_on_the_server_with_its_schedules(pre
         assert crons == {schedule.cron for schedule in each.schedules}
         assert made["work_pool_name"] == WORK_POOL
         assert made["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
-        assert made["pull_steps"][0]["prefect.deployments.steps.set_working_directory"]["directory"] == str(ROOT)
+        assert made["pull_steps"][0]["prefect.deployments.steps.set_working_directory"]["directory"] == str(
+            ROOT
+        )
 
 
 def test_the_scheduler_makes_runs_for_every_deployment_with_a_cron_line(prefect):

@@ -172,7 +172,7 @@ def test_without_a_fresh_clean_reconciliation_no_entry_is_made(stage):
 class TestWhenItGoesOnFalling:
     @pytest.fixture
     def feed(self):
-        return a_feed(after=-0.06)
+        return a_feed(after=-0.12)
 
     def test_the_stop_sells_after_a_second_look_half_a_minute_later(self, stage):
         stage.ready().decide()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -41,11 +43,17 @@ def load_universe(name: str) -> Universe:
     return Universe(name, drawn_up, tuple(Underlying(ticker) for ticker in tickers))
 
 
-@lru_cache(maxsize=1)
-def sectors() -> Mapping[Underlying, str]:
-    """Sector by ticker. A ticker that is missing has no known sector; it is never in one by default."""
+@lru_cache(maxsize=4)
+def sectors(path: Path | None = None) -> Mapping[Underlying, str]:
+    """Sector by ticker, from ``path`` or from the list of this folder.
+
+    A ticker that is missing has no known sector; it is never in one by default.
+
+    Raises: ConfigError when the file is not there, or lists a ticker twice.
+    """
+    content = _read("sectors") if path is None else _mapping(path, f"sectors {path}")
     found: dict[Underlying, str] = {}
-    for sector, tickers in _read("sectors").items():
+    for sector, tickers in content.items():
         for ticker in tickers:
             if ticker in found:
                 raise ConfigError(f"sectors: {ticker} is in {found[ticker]} and in {sector}; keep one")
@@ -54,10 +62,13 @@ def sectors() -> Mapping[Underlying, str]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    source = resources.files(__name__) / f"{name}.yaml"
+    return _mapping(resources.files(__name__) / f"{name}.yaml", f"universe {name}")
+
+
+def _mapping(source: Traversable, what: str) -> dict[str, Any]:
     if not source.is_file():
-        raise ConfigError(f"universe {name}: wsb_core/universes has no {name}.yaml; add the file")
+        raise ConfigError(f"{what}: there is no {source.name} in its folder; add the file")
     content = yaml.safe_load(source.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
-        raise ConfigError(f"universe {name}: {name}.yaml must be a mapping, not {content!r}")
+        raise ConfigError(f"{what}: {source.name} must be a mapping, not {content!r}")
     return content
