@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,10 +20,9 @@ from wsb_core.domain.errors import ReconciliationBreak
 from wsb_core.domain.positions import AccountState, Book, Position
 from wsb_core.execution.submit import Sender, resolve
 from wsb_core.reconcile.compare import Verdict, compare, persistent
-from wsb_core.reconcile.sync import Synced, sync, views
+from wsb_core.reconcile.sync import FIRST_LOOK, Synced, sync, views
 
 SECOND_READ_SECONDS = 5.0
-_FIRST_LOOK = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +173,11 @@ def _sync(w: Wiring, desk: Desk) -> Synced:
     def settle(intent: Any) -> Any:
         return resolve(intent, to, resend=False)
 
-    since = last.at if last is not None else _FIRST_LOOK
+    since = last.at if last is not None else FIRST_LOOK
     synced = sync(w.broker, w.ledger, account=desk.account, since=since, at=w.clock.now(), settle=settle)
-    for order in synced.adopted:
+    opened = w.ledger.opened_at(desk.account) or FIRST_LOOK
+    strangers = [o for o in synced.adopted if o.state.may_work or o.updated_at >= opened]
+    for order in strangers:
         # Once filled it agrees with the books again: only the halt makes a person look first.
         why = f"order {order.client_order_id} at the broker was not sent by us"
         w.ledger.set_halt("*", "reduce_only", why, "reconcile", w.clock.now())

@@ -19,6 +19,7 @@ from wsb_core.domain.errors import NotArmed, ReconciliationBreak
 from wsb_core.domain.ids import AccountId, RunId, StrategyName
 from wsb_core.domain.strategy import AnyStrategy
 from wsb_core.ledger import Lease
+from wsb_core.reconcile.sync import opening_cash
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,23 +154,12 @@ def _open(
     strategy: StrategyName | None,
     params: BaseModel | None,
 ) -> Desk:
-    if not w.ledger.has_account(w.account):
-        _first_day(w, now)
+    if w.ledger.opened_at(w.account) is None:
+        w.ledger.open_account(w.account, w.settings.mode, opening_cash(w.broker), now)
     _start(w, flow, session, slot, now, strategy, params)
     ttl = timedelta(seconds=w.settings.lease_seconds)
     lease = w.ledger.acquire_lease(w.account, w.settings.trader, now, ttl)
     return Desk(run_id(), w.account, session, slot, now, lease)
-
-
-def _first_day(w: Wiring, now: datetime) -> None:
-    """Open the ledger's account from a flat broker account: anything else has to be rebuilt first."""
-    held = w.broker.holdings()
-    if held:
-        names = ", ".join(h.instrument.symbol for h in held[:5])
-        raise ReconciliationBreak(
-            f"{w.account} is new to the ledger and holds {names}: start from a flat account"
-        )
-    w.ledger.open_account(w.account, w.settings.mode, w.broker.account().cash, now)
 
 
 def _start(

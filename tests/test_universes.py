@@ -22,7 +22,7 @@ def test_a_universe_says_when_it_was_drawn_up():
 
 
 def test_a_missing_universe_names_the_file_to_add():
-    with pytest.raises(ConfigError, match=r"no_such_list\.yaml; add the file"):
+    with pytest.raises(ConfigError, match=r"no_such_list\.yaml in its folder; add the file"):
         load_universe("no_such_list")
 
 

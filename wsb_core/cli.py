@@ -211,7 +211,7 @@ def positions(as_json: JsonFlag = False) -> None:
 
     settings = read_settings()
     ledger, account = _ledger(settings), AccountId(settings.account)
-    if not ledger.has_account(account):
+    if ledger.opened_at(account) is None:
         raise ConfigError(
             f"WSB_ACCOUNT={settings.account!r} is not in the ledger: the first reconciliation enters it"
         )

@@ -46,7 +46,7 @@ def status(
     last: int = 5,
 ) -> Status:
     """What the ledger knows of ``account``, and what the broker said if it could be asked."""
-    known = ledger.has_account(account)
+    known = ledger.opened_at(account) is not None
     return Status(
         mode=mode,
         account=account,

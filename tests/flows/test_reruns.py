@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
 
-from tests.flows.stage import ACCOUNT, DIP, Stage
+from tests.flows.stage import ACCOUNT, DIP, Stage, sqlite_url
 from wsb_core.domain.calendar import shift
 from wsb_core.domain.orders import OrderState
 from wsb_core.exchange.server import PRACTICE_KEYS
+from wsb_core.ledger import open_ledger
 
 pytestmark = pytest.mark.prefect
 
@@ -135,3 +137,25 @@ def test_an_order_that_is_not_ours_and_filled_at_once_is_booked_and_halts_entrie
     assert [str(holding.quantity) for holding in stage.ledger.holdings(ACCOUNT)] == ["1"]
     assert "not sent by us" in entry.message
     assert sum(STRANGER in title for title in stage.slack.titles()) == 1
+
+
+def test_a_lost_ledger_is_rebuilt_from_the_brokers_own_history(stage: Stage, tmp_path: Path) -> None:
+    stage.ready().decide()
+    stage.at(DIP, "16:20").reconcile()
+    held, cash = stage.ledger.holdings(ACCOUNT), stage.ledger.cash(ACCOUNT)
+    tmp_path = tmp_path / "anew"
+    tmp_path.mkdir()
+    anew = stage.settings.model_copy(update={"database_url": sqlite_url(tmp_path)})
+
+    from tasks.wiring import wired
+
+    with open_ledger(anew.database_url) as ledger, wired(anew):
+        ledger.init()
+        reconciled = stage.reconcile()
+        rebuilt = ledger.holdings(ACCOUNT), ledger.cash(ACCOUNT)
+        halts, verified = ledger.halts("*"), ledger.verify()
+
+    assert reconciled.is_completed()
+    assert held
+    assert rebuilt == (held, cash)
+    assert (halts, verified.ok) == ((), True)

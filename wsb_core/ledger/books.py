@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import select
@@ -39,8 +40,9 @@ def open_account(tx: Tx, account: AccountId, mode: str, opening_cash: Cash) -> b
     return True
 
 
-def has_account(session: Session, account: AccountId) -> bool:
-    return session.get(AccountRow, account) is not None
+def opened_at(session: Session, account: AccountId) -> datetime | None:
+    row = session.get(AccountRow, account)
+    return None if row is None else row.opened_at
 
 
 def require_account(session: Session, account: AccountId) -> AccountRow:

@@ -107,10 +107,10 @@ class Ledger:
         with self._store.write(at) as tx:
             return books.open_account(tx, account, mode, opening_cash)
 
-    def has_account(self, account: AccountId) -> bool:
-        """Whether the account was ever opened here."""
+    def opened_at(self, account: AccountId) -> datetime | None:
+        """When the account came to this ledger; None when it never did."""
         with self._store.read() as session:
-            return books.has_account(session, account)
+            return books.opened_at(session, account)
 
     def start_run(
         self,

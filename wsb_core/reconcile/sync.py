@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Protocol
 
-from wsb_core.domain.ids import AccountId, BrokerOrderId, ClientOrderId, Price
+from wsb_core.domain.activities import ActivityKind
+from wsb_core.domain.errors import Transient
+from wsb_core.domain.ids import AccountId, BrokerOrderId, Cash, ClientOrderId, Price
 from wsb_core.domain.orders import BrokerOrder, OrderState
 from wsb_core.domain.ports import Broker
 from wsb_core.domain.positions import Holding
@@ -17,6 +20,8 @@ from .compare import View, unknown_orders
 OVERLAP = timedelta(days=4)
 """How far before the last look rows are asked for again: a long weekend of late bookings."""
 NEVER_SENT = timedelta(minutes=2)
+FIRST_LOOK = datetime(2000, 1, 1, tzinfo=UTC)
+"""From here an account that is new to the ledger is read: before any account that could be connected."""
 
 
 class Books(Protocol):
@@ -98,6 +103,23 @@ def sync(
     fills = books.record_fills(account, broker.fills(since - OVERLAP), at)
     activities = books.record_activities(account, broker.activities((since - OVERLAP).date()), at)
     return Synced(fills, activities, adopted, tuple(in_doubt))
+
+
+def opening_cash(broker: Broker) -> Cash:
+    """Cash the account began with: what it has now, less everything ever booked in it.
+
+    With it, an account that traded before it came to the ledger is rebuilt from the broker's own
+    history instead of being taken on trust.
+
+    Raises: Transient when cash moved while the history was read, or the broker could not be read whole.
+    """
+    cash = broker.account().cash
+    traded = (-f.quantity * f.price * f.instrument.multiplier for f in broker.fills(FIRST_LOOK))
+    booked = (a.cash for a in broker.activities(FIRST_LOOK.date()) if a.kind is not ActivityKind.FILL)
+    began = cash - sum(traded, Decimal(0)) - sum(booked, Decimal(0))
+    if broker.account().cash != cash:
+        raise Transient("the account's cash moved while its history was read; read it again")
+    return Cash(began)
 
 
 def views(broker: Broker, books: Books, account: AccountId) -> tuple[View, View]:

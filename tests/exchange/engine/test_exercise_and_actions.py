@@ -237,7 +237,7 @@ def test_a_split_in_another_ratio_leaves_a_non_standard_contract_that_can_be_clo
 
     assert held == {odd: 3}
     assert row.status is Status.FILLED
-    assert exchange.activities()[-1].net_amount == 3 * 150 * Decimal("2.70")
+    assert exchange.activities()[-2].net_amount == 3 * 150 * Decimal("2.70")
 
 
 def test_a_split_cancels_resting_orders_of_the_old_prices(feed: HandFeed, exchange: Exchange) -> None:

@@ -152,7 +152,7 @@ def test_a_fill_row_and_its_event_carry_one_id(exchange: Exchange) -> None:
     exchange.subscribe(events.append)
     row = exchange.submit(buy(C100, 2, "1.60"))
 
-    [fill] = exchange.activities()
+    fill, _fee = exchange.activities()
     [execution] = events[-1].executions
     assert fill.id.endswith(f"::{execution.execution_id}")
     assert (fill.order_id, fill.quantity, fill.price, fill.net_amount) == (row.id, 2, Decimal("1.60"), -320)

@@ -156,23 +156,24 @@ def test_an_order_accepted_overnight_is_rejected_when_its_money_is_gone(exchange
     assert exchange.account().cash == 1_000
 
 
-def test_fills_show_at_once_and_other_rows_the_next_morning(exchange: Exchange) -> None:
+def test_fills_and_their_fees_show_at_once_and_other_rows_the_next_morning(exchange: Exchange) -> None:
     exchange.submit(buy(C100, limit="1.60"))
+    exchange.deposit(Cash(Decimal(5)))
     same_day = [row.kind for row in exchange.activities()]
     exchange.advance(datetime(2024, 6, 11, 8, 19, tzinfo=UTC))
     early = [row.kind for row in exchange.activities()]
     exchange.advance(datetime(2024, 6, 11, 8, 20, tzinfo=UTC))
 
-    assert same_day == early == [RowKind.FILL]
-    assert [row.kind for row in exchange.activities()] == [RowKind.FILL, RowKind.FEE]
-    assert exchange.account().cash == 100_000 - 160 - Decimal("0.03")
+    assert same_day == early == [RowKind.FILL, RowKind.FEE]
+    assert [row.kind for row in exchange.activities()] == [RowKind.FILL, RowKind.FEE, RowKind.CSD]
+    assert exchange.account().cash == 100_005 - 160 - Decimal("0.03")
 
 
 def test_other_rows_show_at_once_when_so_set() -> None:
     exchange = an_exchange(a_feed(), activities_next_day=False)
-    exchange.submit(buy(C100, limit="1.60"))
+    exchange.deposit(Cash(Decimal(5)))
 
-    assert [row.kind for row in exchange.activities()] == [RowKind.FILL, RowKind.FEE]
+    assert [row.kind for row in exchange.activities()] == [RowKind.CSD]
 
 
 def test_a_row_that_shows_later_comes_after_those_already_seen(exchange: Exchange) -> None:
@@ -184,7 +185,7 @@ def test_a_row_that_shows_later_comes_after_those_already_seen(exchange: Exchang
 
     later = exchange.activities()
     assert later[: len(seen)] == seen
-    assert [row.id for row in later] == sorted(row.id for row in later)
+    assert [row.id[:17] for row in later] == sorted(row.id[:17] for row in later)
 
 
 def test_a_deposit_is_a_row_and_raises_cash(exchange: Exchange) -> None:
