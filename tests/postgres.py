@@ -70,11 +70,12 @@ class Server:
 
     def stop(self) -> None:
         """End the server and remove its files; a forked child leaves its parent's server alone."""
-        if os.getpid() != self._owner or self._process.poll() is not None:
+        if os.getpid() != self._owner:
             return
-        self._process.send_signal(signal.SIGQUIT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(10)
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGQUIT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(10)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self) -> subprocess.Popen[bytes]:
