@@ -260,9 +260,19 @@ def _play(
         summary = summarise(w, days, wall_s=time.monotonic() - began)
         title = f"Dip bot on {window.universe}, {days[0].day} to {days[-1].day}"
         report = build_report(w, history, days, title=title, ui=ui, parameters=parameters)
+        _hand_in()
     (FOLDER / "report.html").write_text(render(report), encoding="utf-8")
     (FOLDER / "summary.json").write_text(json.dumps(summary.figures, indent=2) + "\n")
     _tell(summary, report, ui)
+
+
+def _hand_in() -> None:
+    """What Prefect still holds back goes to its server now: at exit it would be tried, and the server is gone."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogHandler
+
+    APILogHandler().flush()
+    EventsWorker.drain_all()
 
 
 def _tell(summary: Summary, report: Report, ui: str) -> None:
