@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXAMPLES = 20
-_ROW = "_row"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +123,8 @@ def check(
     whole = all(column in measured for column in suite.columns)
     if whole:
         measured = _measured(measured, suite)
-    measured[_ROW] = range(len(measured))
     # Measured columns that no expectation reads are left out: each expectation copies what it is given.
-    read = [name for name in (_ROW, *suite.columns, *(r.name for r in suite.rules)) if name in measured]
+    read = [name for name in (*suite.columns, *(rule.name for rule in suite.rules)) if name in measured]
     results = _validate(measured[read], suite.name, _expectations(suite, key, whole))
     findings = [_finding(result, suite, measured) for result in results]
     quarantined: tuple[Quarantined, ...] = ()
@@ -166,11 +164,8 @@ def _validate(measured: pd.DataFrame, name: str, wanted: Sequence[Any]) -> list[
     order = {expectation.meta["name"]: place for place, expectation in enumerate(wanted)}
     verdict = batch.validate(
         gx.ExpectationSuite(name=name, expectations=list(wanted)),
-        result_format={
-            "result_format": "SUMMARY",
-            "partial_unexpected_count": EXAMPLES,
-            "unexpected_index_column_names": [_ROW],
-        },
+        # Counts only: which rows they are is read from the columns, in half the time.
+        result_format="BASIC",
     )
     return sorted(verdict.results, key=lambda result: order[result.expectation_config.meta["name"]])
 
@@ -216,8 +211,9 @@ def _finding(result: Any, suite: Suite, measured: pd.DataFrame) -> Finding:
         missing = found.get("details", {}).get("mismatched", {}).get("missing")
         observed = f"missing {', '.join(missing)}" if missing else _brief(found.get("observed_value"))
         return Finding(name, bool(result.success), severity, observed)
-    rows = [int(entry[_ROW]) for entry in found.get("partial_unexpected_index_list") or ()]
     shows = next((rule.shows for rule in suite.rules if rule.name == name), ())
+    offending = measured[config.kwargs["column"]].isna() if name.endswith("_present") else ~measured[name]
+    rows = [int(row) for row in offending.to_numpy().nonzero()[0][:EXAMPLES]]
     examples = tuple(_plain(measured, row, (*suite.names, *shows)) for row in rows)
     observed = f"{bad} of {found['element_count']} rows" if bad else f"{found['element_count']} rows"
     return Finding(name, bool(result.success), severity, observed, int(bad), examples)
