@@ -59,7 +59,7 @@ class Window:
 WARM_UP = 125
 """Sessions of history before the first one that is played: the longest look-back of the screen."""
 WINDOWS = (
-    Window("sp500_2010", date(2010, 4, 14), 15, 100_000),
+    Window("sp500_2010", date(2010, 4, 16), 13, 100_000),
     Window("megacaps_2004_2013", date(2007, 7, 16), 15, 100_000),
 )
 
@@ -102,7 +102,7 @@ def demo(
     preset: Annotated[str, typer.Option(help="parameters of the dip bot: default or original")] = "default",
     variant: Annotated[str | None, typer.Option(help="classic, drawdown or scored")] = None,
     cash: Annotated[int | None, typer.Option(help="starting cash in dollars", min=2_000)] = None,
-    seed: Annotated[int, typer.Option(help="of the path that prices take inside each day", min=0)] = 5,
+    seed: Annotated[int, typer.Option(help="of the path that prices take inside each day", min=0)] = 7,
     prefect_port: Annotated[
         int | None, typer.Option(help="port of the Prefect UI; default: a free one")
     ] = None,

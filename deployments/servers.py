@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -103,9 +104,11 @@ def practice_exchange(folder: Path, port: int, options: list[str]) -> Server:
 
 @contextlib.contextmanager
 def running(*servers: Server) -> Iterator[None]:
-    """The servers, ended in reverse order however the block ends."""
+    """The servers, ended in reverse order however the block ends, also when this process is told to end."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         yield
     finally:
+        signal.signal(signal.SIGTERM, before)
         for server in reversed(servers):
             server.stop()

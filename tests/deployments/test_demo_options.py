@@ -37,11 +37,11 @@ def demo(monkeypatch, tmp_path):
         (("--from", "2010-02-30"), "--from must be a date as YYYY-MM-DD, not '2010-02-30'"),
         (
             ("--from", "2030-01-01"),
-            "--from 2030-01-01 with 15 sessions is outside sp500_2010: choose from",
+            "--from 2030-01-01 with 13 sessions is outside sp500_2010: choose from",
         ),
         (
             ("--from", "1980-01-01"),
-            "--from 1980-01-01 with 15 sessions is outside sp500_2010: choose from",
+            "--from 1980-01-01 with 13 sessions is outside sp500_2010: choose from",
         ),
         (("--from", "2010-08-01", "--sessions", "100"), "--from 2010-08-01 with 100 sessions is outside"),
         (("--universe", "russell"), "--universe 'russell' is not known; there are: sp500_2010, megacaps"),

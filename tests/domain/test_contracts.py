@@ -46,6 +46,11 @@ def test_the_occ_symbol_of_a_known_contract_is_the_published_one():
     assert contract.occ_symbol == "LAMR  150117C00052500"
 
 
+@pytest.mark.parametrize(("root", "underlying"), [("BRKB", "BRK.B"), ("BFB", "BF.B"), ("BRKB1", "BRK.B")])
+def test_a_class_share_has_its_dot_again(root, underlying):
+    assert parse_occ(f"{root}240621C00400000").underlying == underlying
+
+
 def test_an_adjusted_root_is_tracked_and_marked_not_standard():
     contract = parse_occ("XOM2  261218C00100000")
 

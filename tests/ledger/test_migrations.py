@@ -107,6 +107,17 @@ def test_a_ledger_of_another_revision_names_both_and_the_command(ledger: Ledger,
         ledger.require_current()
 
 
+def test_a_ledger_written_by_a_newer_version_is_left_alone(ledger: Ledger, ledger_url: str):
+    engine = create_engine(ledger_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+
+    for use in (ledger.require_current, ledger.init, ledger.upgrade):
+        with pytest.raises(LedgerError, match="at 9999, and 0001 is the newest this version knows"):
+            use()
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://h/d", "nonsense"])
 def test_a_url_that_can_hold_no_ledger_is_refused(url: str):
     with pytest.raises(LedgerError, match="ledger url"):

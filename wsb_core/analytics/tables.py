@@ -72,7 +72,8 @@ def summary(report: Report) -> RenderableType:
         lines.append(Text(text, "yellow"))
     lines += [Text(f"! {warning}", "yellow") for warning in warnings_of(report)]
     lines += [_signed(verdict.state, verdict.text) for verdict in verdicts(report)]
-    figures = _table(("", "dim"), ("", "right"), ("", "dim"))
+    figures = _table(("", "dim"), ("", "right"))
+    figures.add_column("", style="dim", overflow="fold", ratio=1)
     for figure in key_figures(report):
         style = {"gain": "green", "loss": "red"}.get(figure.tone, "")
         # A reason is prose: beside figures set to the right it would push their column wide.

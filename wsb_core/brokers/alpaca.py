@@ -42,7 +42,9 @@ def check_mode(mode: str, base_url: str, key: str) -> None:
     host = urlsplit(base_url).hostname or ""
     if mode == "practice":
         if not is_loopback(base_url):
-            raise NotArmed(f"mode practice needs an exchange on this machine, not {host!r}; set practice_url")
+            raise NotArmed(
+                f"mode practice needs an exchange on this machine, not {host!r}; set WSB_PRACTICE_URL"
+            )
         return
     if mode not in HOSTS:
         raise NotArmed(f"mode must be practice, paper or live, not {mode!r}")

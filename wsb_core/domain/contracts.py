@@ -96,6 +96,14 @@ _INDEX_ROOTS: dict[str, tuple[str, Settlement]] = {
     "XSP": ("XSP", Settlement.PM),
 }
 
+_CLASS_SHARES = {root.replace(".", ""): root for root in ("BRK.A", "BRK.B", "BF.A", "BF.B")}
+"""Roots have no dot; these underlyings do."""
+
+
+def root_of(underlying: Underlying) -> str:
+    """The root of an underlying's standard contracts: its ticker without a dot."""
+    return underlying.replace(".", "")
+
 
 def parse_occ(text: str) -> OptionContract:
     """The contract an OCC symbol names, padded or not; it is read from the right.
@@ -115,7 +123,8 @@ def parse_occ(text: str) -> OptionContract:
         raise ValueError(f"not an OCC option symbol, bad expiry: {text!r}") from error
     index = _INDEX_ROOTS.get(root)
     adjusted = index is None and root[-1].isdigit()
-    underlying = index[0] if index else root.rstrip("0123456789") if adjusted else root
+    share = root.rstrip("0123456789") if adjusted else root
+    underlying = index[0] if index else _CLASS_SHARES.get(share, share)
     return OptionContract(
         root=root,
         expiry=expiry,

@@ -72,14 +72,14 @@ class Panel:
 
     def upto(self, session: date) -> Panel:
         """The panel as it stood on ``session``, that row included."""
-        cut = None if self.benchmark is None else self.benchmark.loc[:session]
+        last = _stamp(session)
         return Panel(
-            self.open.loc[:session],
-            self.high.loc[:session],
-            self.low.loc[:session],
-            self.close.loc[:session],
-            self.volume.loc[:session],
-            cut,
+            self.open.loc[:last],
+            self.high.loc[:last],
+            self.low.loc[:last],
+            self.close.loc[:last],
+            self.volume.loc[:last],
+            None if self.benchmark is None else self.benchmark.loc[:last],
         )
 
 

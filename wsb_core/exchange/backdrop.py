@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wsb_core.domain.calendar import Session
+from wsb_core.domain.contracts import root_of
 from wsb_core.domain.ids import Underlying
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Backdrop:
 
     @property
     def root(self) -> str:
-        return "SPXW" if self.underlying == "SPX" else self.underlying
+        return "SPXW" if self.underlying == "SPX" else root_of(self.underlying)
 
     @property
     def daily_vol(self) -> float:

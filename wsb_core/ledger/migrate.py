@@ -22,6 +22,7 @@ def init(store: Store) -> None:
     """Create the ledger, with its folder when it is a file, and bring it to the newest revision."""
     if store.is_sqlite:
         Path(str(store.url.database)).resolve().parent.mkdir(parents=True, exist_ok=True)
+    _require_not_newer(store)
     _to_head(store)
 
 
@@ -32,6 +33,7 @@ def upgrade(store: Store) -> None:
     """
     if revision(store)[0] is None:
         raise LedgerError(f"{store.name}: there is no ledger here: run `wsb ledger init`")
+    _require_not_newer(store)
     _to_head(store)
 
 
@@ -51,11 +53,22 @@ def revision(store: Store) -> tuple[str | None, str]:
         return current, head
 
 
+def _require_not_newer(store: Store) -> None:
+    """LedgerError when a newer version of this program migrated the database; revisions are numbered."""
+    current, head = revision(store)
+    if current is not None and current > head:
+        raise LedgerError(
+            f"{store.name}: the ledger is at {current}, and {head} is the newest this version knows: "
+            "install the version that wrote it"
+        )
+
+
 def require_current(store: Store) -> None:
     """LedgerError naming both revisions and the command, unless the database is at the newest."""
     current, head = revision(store)
     if current is None:
         raise LedgerError(f"{store.name}: there is no ledger here (newest is {head}): run `wsb ledger init`")
+    _require_not_newer(store)
     if current != head:
         raise LedgerError(f"{store.name}: the ledger is at {current}, needs {head}: run `wsb ledger upgrade`")
 
