@@ -267,7 +267,7 @@ def _play(
 
 
 def _hand_in() -> None:
-    """What Prefect still holds back goes to its server now: at exit it would be tried, and the server is gone."""
+    """What Prefect holds back goes to its server now; at exit it would be tried, with the server gone."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogHandler
 
