@@ -233,7 +233,7 @@ def _play(
 
     from deployments.outcome import build_report, summarise
     from tasks.wiring import wired
-    from wsb_core.analytics.report import render
+    from wsb_core.analytics.page import render
     from wsb_core.exchange.client import PracticeControl
     from wsb_core.exchange.packages import load
     from wsb_core.ledger import open_ledger

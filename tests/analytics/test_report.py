@@ -25,6 +25,7 @@ from tests.analytics.reports import (
     weekdays,
 )
 from wsb_core.analytics.figures import key_figures
+from wsb_core.analytics.page import render, verdicts
 from wsb_core.analytics.report import (
     CheckRow,
     EquityPoint,
@@ -35,8 +36,6 @@ from wsb_core.analytics.report import (
     Report,
     Source,
     check_rows,
-    render,
-    verdicts,
 )
 from wsb_core.domain.checks import CheckReport, Finding, Quarantined, Severity
 from wsb_core.domain.contracts import Share

@@ -21,7 +21,8 @@ from wsb_core.domain.quotes import FeedClass
 
 from . import format as fmt
 from .figures import key_figures
-from .report import DecisionRow, OrderRow, Report, caveat, data_classes, verdicts, warnings_of
+from .page import caveat, data_classes, verdicts, warnings_of
+from .report import DecisionRow, OrderRow, Report
 
 _STATE_STYLE = {"good": "green", "bad": "bold red", "unknown": "yellow"}
 _STATE_SIGN = {"good": "✓", "bad": "✗", "unknown": "?"}
