@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from .activities import Activity
 from .calendar import Session
+from .events import CorporateAction, EarningsDate, Headline, Yields
 from .ids import AccountId, BrokerOrderId, ClientOrderId, Underlying
 from .orders import BrokerOrder, Fill, Order
 from .positions import AccountState, Holding
@@ -102,6 +104,67 @@ class Bars:
     adjusted: bool
     provenance: Provenance
     missing: tuple[Missing, ...] = ()
+
+
+class DataKind(StrEnum):
+    """What a source may be asked for; the method of that name answers."""
+
+    BARS = "bars"
+    TODAY = "today"
+    QUOTES = "quotes"
+    CHAIN = "chain"
+    EARNINGS = "earnings"
+    ACTIONS = "corporate_actions"
+    YIELDS = "yields"
+    NEWS = "news"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """How a source serves one kind of data: how good it is, how often and how long it may be asked."""
+
+    feed: FeedClass
+    requests_a_minute: int
+    deadline_seconds: float
+
+
+class Source(Protocol):
+    """Somewhere data comes from. It has the methods of exactly the kinds that ``services`` lists."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def services(self) -> Mapping[DataKind, Service]: ...
+
+
+class EarningsSource(Source, Protocol):
+    def earnings(
+        self, symbols: Sequence[Underlying], first: date, last: date
+    ) -> Mapping[Underlying, tuple[EarningsDate, ...] | Missing]:
+        """Announcements from ``first`` to ``last`` by day. ``Missing`` when a name is not covered, which is
+        not the same as an empty tuple: covered, and nothing announced."""
+        ...
+
+
+class ActionsSource(Source, Protocol):
+    def corporate_actions(
+        self, symbols: Sequence[Underlying], first: date, last: date
+    ) -> Mapping[Underlying, tuple[CorporateAction, ...] | Missing]:
+        """Dividends, splits and renamings with an ex-date in the span, by date."""
+        ...
+
+
+class YieldsSource(Source, Protocol):
+    def yields(self, first: date, last: date) -> tuple[Yields, ...]:
+        """Treasury yields of every day that was published in the span, by day."""
+        ...
+
+
+class NewsSource(Source, Protocol):
+    def news(self, symbols: Sequence[Underlying], since: datetime) -> tuple[Headline, ...]:
+        """Items at or after ``since``, oldest first."""
+        ...
 
 
 class MarketData(Protocol):

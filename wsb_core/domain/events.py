@@ -1,0 +1,92 @@
+"""Dated facts about a company or a market that move prices or change contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from .ids import Price, Underlying
+from .quotes import Provenance
+
+
+class ReportTime(StrEnum):
+    """When on its day a company reports. Unknown is not midnight."""
+
+    BEFORE_OPEN = "before_open"
+    DURING = "during"
+    AFTER_CLOSE = "after_close"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class EarningsDate:
+    """One announcement as one source knows it. ``confirmed`` is None when the source does not say."""
+
+    underlying: Underlying
+    day: date
+    time: ReportTime
+    confirmed: bool | None
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class CashDividend:
+    """Dollars per share. ``special`` is None when the source does not say; special ones change contracts."""
+
+    underlying: Underlying
+    ex_date: date
+    amount: Price
+    pay_date: date | None
+    special: bool | None
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """``ratio`` is new shares for one old: 2 for 2:1, 0.1 for a reverse 1:10."""
+
+    underlying: Underlying
+    ex_date: date
+    ratio: Decimal
+    provenance: Provenance
+
+    def __post_init__(self) -> None:
+        if self.ratio <= 0 or self.ratio == 1:
+            raise ValueError(f"{self.underlying}: a split's ratio is positive and not 1, not {self.ratio}")
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A ticker that became another one on ``day``."""
+
+    old: Underlying
+    new: Underlying
+    day: date
+    provenance: Provenance
+
+
+CorporateAction = CashDividend | Split | Renamed
+
+
+@dataclass(frozen=True, slots=True)
+class Yields:
+    """Treasury par yields of one day: years to maturity -> percent. Tenors nobody gave are absent."""
+
+    day: date
+    percent: Mapping[float, float]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """A news item; ``symbols`` are those the source tags it with."""
+
+    id: str
+    at: datetime
+    title: str
+    url: str
+    symbols: tuple[Underlying, ...]
+    provenance: Provenance
