@@ -19,6 +19,7 @@ import pandas as pd
 from wsb_core.domain.calendar import NEW_YORK, sessions_between, shift
 from wsb_core.domain.checks import CheckReport, Finding, Passed, Severity
 from wsb_core.domain.contracts import Instrument, OptionContract, Right, Share
+from wsb_core.domain.events import Announcement, ReportTime
 from wsb_core.domain.ids import AccountId, Cash, ClientOrderId, Price, StrategyName, Underlying
 from wsb_core.domain.orders import Effect, IntentKey, OrderState, Proposal
 from wsb_core.domain.positions import AccountState, Book, OpenOrder, Position
@@ -135,6 +136,21 @@ def a_panel(closes: Mapping[str, Sequence[float]] | None = None, last: date = SE
     return Panel(**wide, benchmark=benchmark)
 
 
+def a_report(
+    on: date | Announcement,
+    underlying: str = "AAPL",
+    time: ReportTime = ReportTime.DURING,
+    *,
+    last: date | None = None,
+    confirmed: bool | None = True,
+    sources: tuple[str, ...] = ("one", "other"),
+) -> Announcement:
+    """A report on a day, certain unless told otherwise; an announcement is handed back as it is."""
+    if isinstance(on, Announcement):
+        return on
+    return Announcement(Underlying(underlying), on, last or on, time, confirmed, sources)
+
+
 def a_market(
     *quotes: OptionQuote,
     underlying: str = "AAPL",
@@ -144,12 +160,13 @@ def a_market(
     closes: Sequence[float] | None = None,
     today: Mapping[str, float] | None = None,
     no_today: bool = False,
-    earnings: tuple[date, ...] | None = (),
+    earnings: tuple[date | Announcement, ...] | None = (),
     ex_dividend: date | None = None,
     iv_percentile: float | None = 50.0,
 ) -> Market:
     """A checked market. ``closes`` are sessions before ``session``, ``today`` is the one so far."""
     name, middle = Underlying(underlying), Decimal(spot)
+    reports = None if earnings is None else tuple(a_report(day, underlying) for day in earnings)
     when = as_of or at(session, 15, 40)
     seen = replace(PROVENANCE, as_of=when)
     share = Quote(Share(name), Price(middle - Decimal("0.01")), Price(middle + Decimal("0.01")), 5, 5, seen)
@@ -165,7 +182,7 @@ def a_market(
         bars=history,
         today=None if no_today else pd.Series(dict(bar), dtype=float),
         chain=Chain(name, tuple(quotes), seen),
-        events=Events(earnings, ex_dividend),
+        events=Events(reports, ex_dividend),
         proofs=(a_proof("bars"), a_proof("option_chain")),
         iv_percentile=iv_percentile,
     )

@@ -55,7 +55,7 @@ def test_opening_creates_nothing_and_using_says_what_to_do(empty_url: str):
     with open_ledger(empty_url) as ledger:
         current, head = ledger.revision()
 
-        assert (current, head) == (None, "0001")
+        assert (current, head) == (None, "0002")
         with pytest.raises(LedgerError, match="wsb ledger init"):
             ledger.require_current()
         with pytest.raises(LedgerError, match="wsb ledger init"):
@@ -81,7 +81,7 @@ def test_init_makes_the_folder_and_the_tables_and_may_be_repeated(empty_url: str
         ledger.upgrade()
         ledger.require_current()
 
-        assert ledger.revision() == ("0001", "0001")
+        assert ledger.revision() == ("0002", "0002")
         assert ledger.verify().ok
 
 
@@ -103,7 +103,7 @@ def test_a_ledger_of_another_revision_names_both_and_the_command(ledger: Ledger,
         connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
     engine.dispose()
 
-    with pytest.raises(LedgerError, match="is at 0000, needs 0001: run `wsb ledger upgrade`"):
+    with pytest.raises(LedgerError, match="is at 0000, needs 0002: run `wsb ledger upgrade`"):
         ledger.require_current()
 
 
@@ -114,7 +114,7 @@ def test_a_ledger_written_by_a_newer_version_is_left_alone(ledger: Ledger, ledge
     engine.dispose()
 
     for use in (ledger.require_current, ledger.init, ledger.upgrade):
-        with pytest.raises(LedgerError, match="at 9999, and 0001 is the newest this version knows"):
+        with pytest.raises(LedgerError, match="at 9999, and 0002 is the newest this version knows"):
             use()
 
 

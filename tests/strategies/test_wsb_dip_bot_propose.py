@@ -17,10 +17,12 @@ from tests.builders import (
     a_position,
     a_put,
     a_quote,
+    a_report,
     an_open_order,
 )
 from wsb_core.domain.contracts import Right
-from wsb_core.domain.orders import Effect, OrderState
+from wsb_core.domain.events import ReportTime
+from wsb_core.domain.orders import Effect, OrderState, Proposal
 from wsb_core.domain.strategy import ChainWindow
 from wsb_core.domain.structures import single
 from wsb_core.strategies.wsb_dip_bot import (
@@ -115,8 +117,12 @@ def test_what_the_vendor_did_not_give_is_on_record_as_unknown():
         ("option_volume", "unknown", a_market(a_quote(volume=None))),
         ("option_volume", "99", a_market(a_quote(volume=99))),
         ("earnings", "unknown", a_market(a_quote(), earnings=None)),
-        ("earnings", "2024-05-13", a_market(a_quote(), earnings=(date(2024, 5, 13),))),
-        ("earnings", "2024-05-22", a_market(a_quote(), earnings=(date(2024, 8, 1), date(2024, 5, 22)))),
+        ("earnings", "2024-05-13 (during)", a_market(a_quote(), earnings=(date(2024, 5, 13),))),
+        (
+            "earnings",
+            "2024-05-22 (during)",
+            a_market(a_quote(), earnings=(date(2024, 8, 1), date(2024, 5, 22))),
+        ),
         ("iv_percentile", "insufficient history", a_market(a_quote(), iv_percentile=None)),
         ("iv_percentile", "90.5", a_market(a_quote(), iv_percentile=90.5)),
         ("dip_day_low", "unknown", a_market(a_quote(), no_today=True)),
@@ -135,6 +141,26 @@ def test_earnings_outside_the_window_do_not_matter(day):
     [proposal] = propose(a_market(a_quote(), earnings=(day,)), a_book(), Params())
 
     assert proposal.effect is Effect.OPEN
+
+
+@pytest.mark.parametrize(
+    ("report", "allowed"),
+    [
+        (a_report(date(2024, 5, 22), time=ReportTime.BEFORE_OPEN), False),
+        (a_report(date(2024, 5, 22), time=ReportTime.AFTER_CLOSE), True),
+        (a_report(date(2024, 5, 22), time=ReportTime.UNKNOWN), False),
+        (a_report(date(2024, 5, 10), time=ReportTime.AFTER_CLOSE), False),
+        (a_report(date(2024, 5, 10), time=ReportTime.UNKNOWN), False),
+        (a_report(date(2024, 5, 10), time=ReportTime.BEFORE_OPEN), True),
+        (a_report(date(2024, 5, 20), last=date(2024, 5, 24)), False),
+    ],
+    ids=str,
+)
+def test_a_report_counts_in_the_session_whose_prices_know_it_first(report, allowed):
+    """The window of 2024-05-15 reaches from the 13th to the 22nd."""
+    [found] = propose(a_market(a_quote(), earnings=(report,)), a_book(), Params())
+
+    assert isinstance(found, Proposal) is allowed
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from .calendar import shift
 from .ids import Price, Underlying
 from .quotes import Provenance
+
+
+_DAY = timedelta(days=1)
 
 
 class ReportTime(StrEnum):
@@ -30,6 +34,38 @@ class EarningsDate:
     time: ReportTime
     confirmed: bool | None
     provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """One report as all sources together know it: on any day from ``first`` to ``last`` where they differ."""
+
+    underlying: Underlying
+    first: date
+    last: date
+    time: ReportTime
+    """Unknown also where the sources contradict each other."""
+    confirmed: bool | None
+    """By the company; None when no source says."""
+    sources: tuple[str, ...]
+
+    @property
+    def certain(self) -> bool:
+        """Two sources name days at most one apart, none calls it unconfirmed, and the time is known."""
+        agreed = len(self.sources) >= 2 and self.last - self.first <= timedelta(days=1)
+        return agreed and self.confirmed is not False and self.time is not ReportTime.UNKNOWN
+
+    @property
+    def reactions(self) -> tuple[date, date]:
+        """The first and the last session whose prices may be the first to know.
+
+        A report after the close is news to the next session; one whose time is unknown may be either.
+
+        Raises: ValueError beyond the exchange calendar, about a year ahead.
+        """
+        early = self.first if self.time is not ReportTime.AFTER_CLOSE else self.first + _DAY
+        late = self.last + _DAY if self.time in (ReportTime.AFTER_CLOSE, ReportTime.UNKNOWN) else self.last
+        return shift(early, 0), shift(late, 0)
 
 
 @dataclass(frozen=True, slots=True)

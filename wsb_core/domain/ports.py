@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -97,13 +97,15 @@ class Bars:
     """Daily bars as a long frame: symbol, session (datetime64, no zone), open, high, low, close, volume.
 
     Prices adjusted for splits and dividends when ``adjusted``. ``missing`` names the symbols that
-    were asked for and did not come.
+    were asked for and did not come; ``others`` says of the symbols that came from elsewhere than
+    ``provenance`` where that was.
     """
 
     frame: pd.DataFrame
     adjusted: bool
     provenance: Provenance
     missing: tuple[Missing, ...] = ()
+    others: Mapping[Underlying, Provenance] = field(default_factory=dict)
 
 
 class DataKind(StrEnum):
@@ -121,10 +123,13 @@ class DataKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """How a source serves one kind of data: how good it is, how often and how long it may be asked."""
+    """How a source serves one kind of data: how good it is, how often and how long it may be asked.
+
+    ``requests_a_minute`` is None where nobody counts.
+    """
 
     feed: FeedClass
-    requests_a_minute: int
+    requests_a_minute: int | None
     deadline_seconds: float
 
 

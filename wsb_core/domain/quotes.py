@@ -16,6 +16,8 @@ from .ids import Price, Underlying
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .events import Announcement
+
 
 class FeedClass(StrEnum):
     """How far a number may be trusted, best first."""
@@ -36,11 +38,15 @@ def require_aware(instant: datetime, name: str = "as_of") -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a number came from and when it was true. Travels into the decision record."""
+    """Where a number came from and when it was true. Travels into the decision record.
+
+    ``passed_over`` are the sources that were asked first, each with the reason it was not taken.
+    """
 
     source: str
     feed: FeedClass
     as_of: datetime
+    passed_over: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_aware(self.as_of)
@@ -166,8 +172,8 @@ class Chain:
 class Events:
     """What is known at ``as_of`` about dates that move one underlying. Unknown is None, not "none"."""
 
-    earnings: tuple[date, ...] | None
-    """Announcement dates near now; None when no source could say."""
+    earnings: tuple[Announcement, ...] | None
+    """Announcements near now, by day; None when no source could say."""
     ex_dividend: date | None = None
 
 

@@ -390,6 +390,12 @@ class Ledger:
         with self._store.write(at) as tx:
             observations.record_provider(tx, source, ok, latency_ms, error)
 
+    def take_request(self, source: str, most: int, at: datetime) -> bool:
+        """Whether ``source`` may be asked once more in the minute of ``at``; counted, for every process,
+        when it may."""
+        with self._store.write(at) as tx:
+            return observations.take_request(tx, source, most)
+
     def provider_health(self, source: str) -> ProviderHealth | None:
         """A source's last 50 calls, summed up; None when it was never called."""
         with self._store.read() as session:

@@ -15,7 +15,7 @@ from wsb_core.domain.ids import AccountId, Cash, Underlying
 from .books import require_account
 from .records import MarkKind, ProviderHealth, Reconciliation
 from .store import Tx
-from .tables import IvRow, MarkRow, ProviderRow, ReconciliationRow
+from .tables import IvRow, MarkRow, ProviderRow, ReconciliationRow, SourceRequestRow
 
 _WINDOW = 50
 
@@ -23,6 +23,19 @@ _WINDOW = 50
 def record_provider(tx: Tx, source: str, ok: bool, latency_ms: float | None, error: str) -> None:
     tx.session.add(ProviderRow(source=source, at=tx.at, ok=ok, latency_ms=latency_ms, error=error))
     tx.audit("provider", {"source": source, "ok": ok, "latency_ms": latency_ms, "error": error})
+
+
+def take_request(tx: Tx, source: str, most: int) -> bool:
+    minute = tx.at.replace(second=0, microsecond=0)
+    row = tx.session.get(SourceRequestRow, source)
+    if row is None:
+        tx.session.add(row := SourceRequestRow(source=source, minute=minute, used=0))
+    elif row.minute < minute:
+        row.minute, row.used = minute, 0
+    if row.used >= most:
+        return False
+    row.used += 1
+    return True
 
 
 def provider_health(session: Session, source: str) -> ProviderHealth | None:

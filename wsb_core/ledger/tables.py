@@ -277,6 +277,15 @@ class ProviderRow(Base):
     error: Mapped[str] = mapped_column(Text)
 
 
+class SourceRequestRow(Base):
+    """Requests made to a source in its latest minute."""
+
+    __tablename__ = "source_requests"
+    source: Mapped[str] = mapped_column(primary_key=True)
+    minute: Mapped[datetime]
+    used: Mapped[int]
+
+
 class IvRow(Base):
     __tablename__ = "iv_history"
     underlying: Mapped[str] = mapped_column(primary_key=True)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from wsb_core.domain.events import Announcement, EarningsDate
 from wsb_core.domain.ids import Underlying
 from wsb_core.domain.quotes import Events
 
-if TYPE_CHECKING:
-    import pandas as pd
+from .earnings import announcements
 
 WINDOW = timedelta(days=45)
 
@@ -38,24 +38,36 @@ class NoEvents:
 
 @dataclass(frozen=True)
 class EarningsTable:
-    """Announcement dates from a table, such as the one in the ``demo`` extra.
+    """Announcements from a table, such as the one in the ``demo`` extra.
 
-    A name in the table whose dates stop more than a quarter before ``on`` is not covered.
+    A name is covered on the days of its span in ``covered`` and on no other.
     """
 
     name: str
-    dates: Mapping[Underlying, tuple[date, ...]]
+    reports: Mapping[Underlying, tuple[Announcement, ...]]
+    covered: Mapping[Underlying, tuple[date, date]] = field(default_factory=dict)
 
     def events(self, underlying: Underlying, on: date) -> Events:
-        known = self.dates.get(underlying)
-        if not known or not known[0] <= on <= known[-1] + timedelta(days=100):
+        first, last = self.covered.get(underlying, (date.max, date.min))
+        if not first <= on <= last:
             return Events(earnings=None)
-        return Events(earnings=tuple(day for day in known if abs(day - on) <= WINDOW))
+        near = (one for one in self.reports.get(underlying, ()) if abs(one.first - on) <= WINDOW)
+        return Events(earnings=tuple(near))
 
 
-def earnings_table(frame: pd.DataFrame, name: str) -> EarningsTable:
-    """A table from a long frame with the columns symbol and date."""
-    dates: dict[Underlying, tuple[date, ...]] = {}
-    for symbol, rows in frame.groupby("symbol"):
-        dates[Underlying(str(symbol))] = tuple(sorted({stamp.date() for stamp in rows["date"]}))
-    return EarningsTable(name, dates)
+def earnings_table(
+    dates: Iterable[EarningsDate], name: str, covered: Mapping[Underlying, tuple[date, date]] | None = None
+) -> EarningsTable:
+    """The table of ``dates``.
+
+    Without ``covered`` a name is covered from its first date to 100 days after its last: a name
+    whose dates stop more than a quarter before a day says nothing of that day.
+    """
+    reports: dict[Underlying, tuple[Announcement, ...]] = {}
+    for one in announcements(dates):
+        reports[one.underlying] = (*reports.get(one.underlying, ()), one)
+    if covered is None:
+        covered = {
+            known: (found[0].first, found[-1].last + timedelta(days=100)) for known, found in reports.items()
+        }
+    return EarningsTable(name, reports, covered)

@@ -12,7 +12,7 @@ from wsb_core.domain.calendar import NEW_YORK
 from wsb_core.domain.contracts import OptionContract, Right, Share, parse_occ
 from wsb_core.domain.errors import BadResponse, ConfigError, NotArmed
 from wsb_core.domain.ids import Price, Underlying
-from wsb_core.domain.ports import Bars, Missing
+from wsb_core.domain.ports import Bars, DataKind, Missing, Service
 from wsb_core.domain.quotes import Chain, FeedClass, OptionQuote, Provenance, Quote
 from wsb_core.domain.strategy import ChainWindow
 from wsb_core.vendors.alpaca_http import AlpacaHttp, is_loopback
@@ -33,6 +33,8 @@ OPTION_FEEDS: Mapping[str, FeedClass] = {
 COLUMNS = ("open", "high", "low", "close", "volume")
 _FEED_HEADER = "X-WSB-Feed"
 _TRUST = tuple(FeedClass)
+REQUESTS_A_MINUTE = 200
+"""Of the free plan; a paid one has more."""
 _SYMBOLS_A_CALL = 200
 """Keeps the address line well below what gateways accept."""
 
@@ -73,6 +75,7 @@ class AlpacaData:
                 f"{base_url} is on this machine: its prices are practice, not {stock_feed}; say practice"
             )
         self._stock_feed, self._option_feed, self._practice = stock_feed, option_feed, practice
+        self._deadline = deadline_seconds
         data_url = base_url.rstrip("/")
 
         def http(client: type, url: str) -> AlpacaHttp:
@@ -89,6 +92,19 @@ class AlpacaData:
     @property
     def name(self) -> str:
         return "alpaca"
+
+    @property
+    def services(self) -> Mapping[DataKind, Service]:
+        """Bars and quotes are of the share feed's class, chains of the option feed's."""
+        per_minute = None if self._practice else REQUESTS_A_MINUTE
+        shares = Service(self._stock_class(None), per_minute, self._deadline)
+        chains = Service(self._option_class(None), per_minute, self._deadline)
+        return {
+            DataKind.BARS: shares,
+            DataKind.TODAY: shares,
+            DataKind.QUOTES: shares,
+            DataKind.CHAIN: chains,
+        }
 
     @property
     def feed(self) -> FeedClass:

@@ -391,14 +391,17 @@ def _occupied(market: Market, book: Book) -> Refusal | None:
 def _events(market: Market, params: Params) -> Refusal | None:
     before, after = params.quiet_before_earnings, params.quiet_after_earnings
     bound = f"none in the last {after} or next {before} sessions"
-    dates = market.events.earnings
-    if dates is None:
+    reports = market.events.earnings
+    if reports is None:
         if params.allow_unknown_earnings:
             return None
         return _no(market, "earnings", "unknown", bound, "no source could say, which counts as an event")
     first, last = shift(market.session, -after), shift(market.session, before)
-    near = next((day for day in sorted(dates) if first <= day <= last), None)
-    return None if near is None else _no(market, "earnings", near.isoformat(), bound)
+    for report in reports:
+        earliest, latest = report.reactions
+        if earliest <= last and latest >= first:
+            return _no(market, "earnings", f"{report.first} ({report.time})", bound)
+    return None
 
 
 def _iv_percentile(market: Market, params: Params) -> Refusal | None:
