@@ -24,7 +24,7 @@ from wsb_core.domain.ids import Underlying
 from wsb_core.domain.orders import Refusal
 from wsb_core.domain.ports import Bars
 from wsb_core.domain.positions import Book
-from wsb_core.domain.quotes import Chain, Events, Market, Quote
+from wsb_core.domain.quotes import Chain, Market, Quote
 from wsb_core.domain.strategy import Needs, Panel
 from wsb_core.market.snapshot import atm_iv, build_market, build_panel
 
@@ -176,6 +176,7 @@ def judge_held(desk: Desk, book: Book, quoted: Quoted) -> CheckedMarkets:
     judged = judge_chains(desk, quoted, held=True)
     if judged.proof is None:
         return CheckedMarkets((), judged.refused, None)
+    w = wiring()
     empty = pd.DataFrame(columns=["open", "high", "low", "close", "volume"], dtype=float)
     markets = tuple(
         Market(
@@ -186,7 +187,7 @@ def judge_held(desk: Desk, book: Book, quoted: Quoted) -> CheckedMarkets:
             bars=empty,
             today=None,
             chain=chain,
-            events=Events(earnings=None),
+            events=w.events.events(underlying, desk.session.day),
             proofs=(judged.proof,),
         )
         for underlying, chain in judged.chains.items()

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.builders import SESSION, a_call, a_market, a_position, a_put, a_quote, at
+from tests.builders import SESSION, a_call, a_market, a_position, a_put, a_quote, a_report, at
+from wsb_core.domain.events import Announcement, ReportTime
 from wsb_core.domain.strategy import Close, Hold
 from wsb_core.domain.structures import Structure, StructureLeg, single
 from wsb_core.strategies.wsb_dip_bot import ORIGINAL, Params, manage
@@ -28,13 +29,19 @@ def seen(
     session: date = NEXT,
     when: datetime | None = None,
     last_close: float = 100.0,
+    earnings: tuple[Announcement, ...] | None = (),
 ):
     """The market at noon of the session after entry unless told otherwise; the ask is a nickel above."""
     ask = f"{float(bid) + 0.05:.2f}"
     noon = when or at(session, 12)
     closes = [*np.full(260, 100.0), last_close]
     return a_market(
-        a_quote(bid=bid, ask=ask, delta=delta), spot=spot, session=session, as_of=noon, closes=closes
+        a_quote(bid=bid, ask=ask, delta=delta),
+        spot=spot,
+        session=session,
+        as_of=noon,
+        closes=closes,
+        earnings=earnings,
     )
 
 
@@ -294,3 +301,45 @@ def test_original_ignores_sessions_and_the_dip_days_low():
 def test_a_position_that_is_not_its_own_kind_is_an_error(position, message):
     with pytest.raises(ValueError, match=message):
         manage(position, seen(), Params())
+
+
+AT_THE_CLOSE = at(NEXT, 15, 45)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        a_report(NEXT, time=ReportTime.AFTER_CLOSE),
+        a_report(SECOND, time=ReportTime.BEFORE_OPEN),
+        a_report(SECOND, time=ReportTime.UNKNOWN),
+        a_report(NEXT, last=THIRD),
+    ],
+    ids=str,
+)
+def test_a_report_moved_into_the_holding_time_is_sold_before(report):
+    decision = manage(held(), seen(when=AT_THE_CLOSE, earnings=(report,)), Params())
+
+    assert isinstance(decision, Close)
+    assert decision.rule == "earnings"
+
+
+@pytest.mark.parametrize(
+    ("report", "when", "params"),
+    [
+        (a_report(NEXT, time=ReportTime.AFTER_CLOSE), at(NEXT, 12), Params()),
+        (a_report(SECOND, time=ReportTime.AFTER_CLOSE), AT_THE_CLOSE, Params()),
+        (a_report(NEXT, time=ReportTime.BEFORE_OPEN), AT_THE_CLOSE, Params()),
+        (
+            a_report(NEXT, time=ReportTime.AFTER_CLOSE),
+            AT_THE_CLOSE,
+            Params(sell_before_earnings=False),
+        ),
+    ],
+    ids=["not near the close yet", "after the time stop", "already out", "switched off"],
+)
+def test_a_report_that_the_call_does_not_live_through_is_no_reason_to_sell(report, when, params):
+    assert isinstance(manage(held(), seen(when=when, earnings=(report,)), params), Hold)
+
+
+def test_an_unknown_report_date_sells_nothing():
+    assert isinstance(manage(held(), seen(when=AT_THE_CLOSE, earnings=None), Params()), Hold)

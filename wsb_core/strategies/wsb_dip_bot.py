@@ -163,6 +163,9 @@ class Params(StrategyParams):
     hold_sessions: int | None = Field(
         2, ge=1, le=60, description="sell near the close of this session after entry; None: off"
     )
+    sell_before_earnings: bool = Field(
+        True, description="sell near the close before a report that was moved into the holding time"
+    )
     exit_minutes: int = Field(15, ge=1, le=120, description="minutes before the close that count as near it")
     decay_dte: int | None = Field(
         None, ge=0, le=60, description="with this many days left sell unless decay_profit is made; None: off"
@@ -602,7 +605,8 @@ class _Held:
 
 
 def manage(position: Position, market: Market, params: Params) -> Decision:
-    """Hold, or the first exit that fires: stop, target, delta, half, low of the dip day, time.
+    """Hold, or the first exit that fires: stop, target, delta, half, low of the dip day, time,
+    earnings that were moved into the holding time.
 
     Values are what a sale at the bid would bring. Without a two-sided quote nothing is decided.
 
@@ -677,6 +681,22 @@ def _time(held: _Held) -> Close | None:
     return Close("time_stop", f"{held.params.hold_sessions} sessions after {held.position.opened_session}")
 
 
+def _earnings(held: _Held) -> Close | None:
+    """Near the last close before a report that may come while the call is held.
+
+    None was due when it was bought, so the date has moved. An unknown date sells nothing.
+    """
+    reports = held.market.events.earnings
+    if not held.params.sell_before_earnings or reports is None or not held.near_close:
+        return None
+    tomorrow, due = shift(held.market.session, 1), _due(held)
+    for report in reports:
+        earliest, latest = report.reactions
+        if earliest <= tomorrow <= latest and (due is None or due >= tomorrow):
+            return Close("earnings", f"reports {report.first} ({report.time}), before {due or 'the exit'}")
+    return None
+
+
 def _decay(held: _Held) -> Close | None:
     bound, enough = held.params.decay_dte, 1 + held.params.decay_profit
     if bound is None or held.dte > bound or held.multiple >= enough:
@@ -696,6 +716,7 @@ _EXITS: tuple[Callable[[_Held], Close | None], ...] = (
     _half,
     _low,
     _time,
+    _earnings,
     _decay,
     _expiry,
 )
