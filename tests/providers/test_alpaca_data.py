@@ -446,3 +446,127 @@ def test_the_request_carries_the_credentials(server: Scripted, data: AlpacaData)
     server.on("GET", QUOTES, answer)
 
     assert isinstance(data.quotes([AAPL])[AAPL], Missing)
+
+
+ACTIONS, NEWS = "/v1/corporate-actions", "/v1beta1/news"
+AUGUST = (date(2024, 8, 1), date(2024, 8, 31))
+
+
+def dividend_row(**changes: Any) -> dict[str, Any]:
+    dates = {"ex_date": "2024-08-12", "payable_date": "2024-08-15", "process_date": "2024-08-15"}
+    return {"id": "1", "symbol": "AAPL", "rate": 0.25, "special": False, **dates, **changes}
+
+
+def actions_of_page(server: Scripted, **kinds: list[dict[str, Any]]) -> None:
+    server.on("GET", "/v2/clock", Reply(clock_row()))
+    server.on("GET", ACTIONS, Reply({"corporate_actions": kinds, "next_page_token": None}))
+
+
+def test_actions_of_every_kind_are_read_and_every_name_is_answered_for(
+    server: Scripted, data: AlpacaData
+) -> None:
+    split = {"symbol": "MSFT", "new_rate": 1, "old_rate": 8, "ex_date": "2024-08-05", "new_symbol": "MSFD"}
+    spun = {"source_symbol": "MSFT", "new_symbol": "NEW", "ex_date": "2024-08-06"}
+    unheard_of = {"symbol": "MSFT", "process_date": "2024-08-07"}
+    actions_of_page(
+        server,
+        cash_dividends=[dividend_row()],
+        reverse_splits=[split],
+        spin_offs=[spun],
+        levitations=[unheard_of],
+    )
+
+    found = data.corporate_actions([AAPL, MSFT, GONE], *AUGUST)
+
+    [paid] = found[AAPL]  # type: ignore[misc]
+    assert (paid.amount, paid.ex_date, paid.pay_date, paid.special) == (  # type: ignore[union-attr]
+        Decimal("0.25"),
+        date(2024, 8, 12),
+        date(2024, 8, 15),
+        False,
+    )
+    assert [type(each).__name__ for each in found[MSFT]] == [  # type: ignore[union-attr]
+        "Split",
+        "Renamed",
+        "Reorganised",
+        "Reorganised",
+    ]
+    assert found[MSFT][0].ratio == Decimal("0.125")  # type: ignore[index, union-attr]
+    assert found[GONE] == ()
+
+
+def test_a_dividend_paid_long_after_its_ex_date_is_found_and_one_before_the_span_is_not(
+    server: Scripted, data: AlpacaData
+) -> None:
+    late = dividend_row(payable_date="2024-11-20", process_date="2024-11-20")
+    before = dividend_row(ex_date="2024-07-30")
+    actions_of_page(server, cash_dividends=[late, before])
+
+    found = data.corporate_actions([AAPL], *AUGUST)
+
+    assert [each.ex_date for each in found[AAPL]] == [date(2024, 8, 12)]  # type: ignore[union-attr]
+    assert server.to("GET", ACTIONS)[0].query["end"] >= "2024-11-20"
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        {"cash_dividends": [dividend_row(rate=-0.25)]},
+        {"cash_dividends": [dividend_row(ex_date=None)]},
+        {"forward_splits": [{"symbol": "AAPL", "new_rate": 0, "old_rate": 1, "ex_date": "2024-08-05"}]},
+        {"spin_offs": [{"ex_date": "2024-08-06"}]},
+        {"cash_dividends": {"AAPL": dividend_row()}},
+    ],
+    ids=["negative dividend", "no ex-date", "split by zero", "of nobody", "no list"],
+)
+def test_an_action_that_makes_no_sense_is_refused_with_all_of_its_answer(
+    kinds: dict[str, Any], server: Scripted, data: AlpacaData
+) -> None:
+    actions_of_page(server, **kinds)
+
+    with pytest.raises(BadResponse):
+        data.corporate_actions([AAPL], *AUGUST)
+
+
+def test_raw_bars_are_asked_for_and_told_as_traded(server: Scripted, data: AlpacaData) -> None:
+    server.on("GET", "/v2/clock", Reply(clock_row()))
+    server.on("GET", BARS, Reply({"bars": {"AAPL": [bar("2024-12-09")]}, "next_page_token": None}))
+
+    bars = data.raw_bars([AAPL], date(2024, 12, 2), date(2024, 12, 9))
+
+    assert not bars.adjusted
+    assert server.to("GET", BARS)[0].query["adjustment"] == "raw"
+
+
+def news_row(number: int, at: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": number,
+        "headline": f"item {number}",
+        "created_at": at,
+        "updated_at": at,
+        "symbols": ["AAPL"],
+        "url": None,
+        **changes,
+    }
+
+
+def test_news_come_oldest_first_from_all_pages_and_a_changed_item_once(
+    server: Scripted, data: AlpacaData
+) -> None:
+    server.on(
+        "GET",
+        NEWS,
+        Reply({"news": [news_row(2, "2024-12-10T10:00:00Z")], "next_page_token": "two"}),
+        Reply(
+            {
+                "news": [news_row(1, "2024-12-10T09:00:00Z"), news_row(2, "2024-12-10T11:00:00Z")],
+                "next_page_token": None,
+            }
+        ),
+    )
+
+    items = data.news([AAPL], datetime(2024, 12, 10, tzinfo=UTC))
+
+    assert [(item.id, item.at.hour) for item in items] == [("1", 9), ("2", 11)]
+    assert items[0].provenance.as_of == items[0].at
+    assert items[0].symbols == (AAPL,)

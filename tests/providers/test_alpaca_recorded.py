@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +135,42 @@ def test_a_recorded_contract_gives_its_open_interest(
     [quote] = data.chain(Underlying("AAPL"), WIDE, date(2023, 10, 20))
 
     assert (quote.open_interest, quote.bid, quote.contract.strike) == (0, None, 170)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("py.corporate_actions.get_corporate_actions.2", {"ZMTBY": ["CashDividend"]}),
+        (
+            "go.rest.GetCorporateActions.1",
+            {"FBL": ["Split"], "INPX": ["Renamed"], "FAZE": ["Reorganised"], "ZSANQ": ["Reorganised"]},
+        ),
+    ],
+)
+def test_recorded_corporate_actions_are_read(
+    name: str, rows: dict[str, list[str]], shared: Path, server: Scripted, data: AlpacaData
+) -> None:
+    server.on("GET", "/v2/clock", Reply(clock_row("2024-12-10T10:34:00-05:00")))
+    server.on("GET", "/v1/corporate-actions", Reply(body_of(shared, name)))
+
+    found = data.corporate_actions([Underlying(name) for name in rows], date(2024, 3, 1), date(2024, 8, 31))
+
+    assert {name: [type(each).__name__ for each in found[Underlying(name)]] for name in rows} == rows
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "go.rest.GetNews.1",
+        "go.rest.GetNews.2",
+        "py.historical_news_data.get_news.2",
+        "specexample.get_v1beta1_news.200.news-response-example",
+    ],
+)
+def test_recorded_news_are_read(name: str, shared: Path, server: Scripted, data: AlpacaData) -> None:
+    body = body_of(shared, name)
+    server.on("GET", "/v1beta1/news", Reply({**body, "next_page_token": None}))
+
+    items = data.news([Underlying("AAPL")], datetime(2020, 1, 1, tzinfo=UTC))
+
+    assert sorted(item.id for item in items) == sorted(str(row["id"]) for row in body["news"])

@@ -104,7 +104,23 @@ class Renamed:
     provenance: Provenance
 
 
-CorporateAction = CashDividend | Split | Renamed
+@dataclass(frozen=True, slots=True)
+class Reorganised:
+    """A merger, spin-off, stock dividend, removal or the like: contracts change, and a person has to look."""
+
+    underlying: Underlying
+    day: date
+    kind: str
+    """In the source's words."""
+    provenance: Provenance
+
+
+CorporateAction = CashDividend | Split | Renamed | Reorganised
+
+
+def effective(action: CorporateAction) -> date:
+    """The day from which prices or contracts are different."""
+    return action.ex_date if isinstance(action, CashDividend | Split) else action.day
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,7 @@ class DataKind(StrEnum):
     """What a source may be asked for; the method of that name answers."""
 
     BARS = "bars"
+    RAW_BARS = "raw_bars"
     TODAY = "today"
     QUOTES = "quotes"
     CHAIN = "chain"
@@ -143,6 +144,12 @@ class Source(Protocol):
     def services(self) -> Mapping[DataKind, Service]: ...
 
 
+class RawBarsSource(Source, Protocol):
+    def raw_bars(self, symbols: Sequence[Underlying], first: date, last: date) -> Bars:
+        """As ``MarketData.bars``, in prices and shares as they were traded."""
+        ...
+
+
 class EarningsSource(Source, Protocol):
     def earnings(
         self, symbols: Sequence[Underlying], first: date, last: date
@@ -156,7 +163,7 @@ class ActionsSource(Source, Protocol):
     def corporate_actions(
         self, symbols: Sequence[Underlying], first: date, last: date
     ) -> Mapping[Underlying, tuple[CorporateAction, ...] | Missing]:
-        """Dividends, splits and renamings with an ex-date in the span, by date."""
+        """Dividends, splits, renamings and reorganisations that take effect in the span, by date."""
         ...
 
 

@@ -11,10 +11,12 @@ from urllib.parse import quote as url_quote
 from wsb_core.domain.calendar import NEW_YORK
 from wsb_core.domain.contracts import OptionContract, Right, Share, parse_occ
 from wsb_core.domain.errors import BadResponse, ConfigError, NotArmed
+from wsb_core.domain.events import CorporateAction, Headline, Renamed, effective
 from wsb_core.domain.ids import Price, Underlying
 from wsb_core.domain.ports import Bars, DataKind, Missing, Service
 from wsb_core.domain.quotes import Chain, FeedClass, OptionQuote, Provenance, Quote
 from wsb_core.domain.strategy import ChainWindow
+from wsb_core.vendors.alpaca_actions import actions_of, headline_of
 from wsb_core.vendors.alpaca_http import AlpacaHttp, is_loopback
 from wsb_core.vendors.alpaca_rows import Row, row_of, rows_of, utc_text
 
@@ -35,6 +37,8 @@ _FEED_HEADER = "X-WSB-Feed"
 _TRUST = tuple(FeedClass)
 REQUESTS_A_MINUTE = 200
 """Of the free plan; a paid one has more."""
+LONGEST_TO_PAY = timedelta(days=120)
+"""From a dividend's ex-date to the day it is paid and processed."""
 _SYMBOLS_A_CALL = 200
 """Keeps the address line well below what gateways accept."""
 
@@ -61,7 +65,8 @@ class AlpacaData:
     ) -> None:
         """Raises: ConfigError for a feed the vendor does not have, NotArmed for a host on this machine
         that is not called practice. Sends nothing."""
-        from alpaca.data.historical import OptionHistoricalDataClient, StockHistoricalDataClient
+        from alpaca.data.historical import NewsClient, OptionHistoricalDataClient, StockHistoricalDataClient
+        from alpaca.data.historical.corporate_actions import CorporateActionsClient
         from alpaca.trading.client import TradingClient
 
         for name, feed, known in (
@@ -85,6 +90,8 @@ class AlpacaData:
         self._stocks = http(StockHistoricalDataClient, data_url)
         self._options = http(OptionHistoricalDataClient, data_url)
         self._trading = http(TradingClient, trading_url.rstrip("/"))
+        self._events = http(CorporateActionsClient, data_url)
+        self._news = http(NewsClient, data_url)
 
     def __repr__(self) -> str:
         return f"AlpacaData(stock_feed={self._stock_feed!r}, option_feed={self._option_feed!r})"
@@ -101,9 +108,12 @@ class AlpacaData:
         chains = Service(self._option_class(None), per_minute, self._deadline)
         return {
             DataKind.BARS: shares,
+            DataKind.RAW_BARS: shares,
             DataKind.TODAY: shares,
             DataKind.QUOTES: shares,
             DataKind.CHAIN: chains,
+            DataKind.ACTIONS: shares,
+            DataKind.NEWS: shares,
         }
 
     @property
@@ -116,6 +126,13 @@ class AlpacaData:
 
         Raises: as every read of ``AlpacaHttp``; nothing partial is returned.
         """
+        return self._daily(symbols, first, last, "all")
+
+    def raw_bars(self, symbols: Sequence[Underlying], first: date, last: date) -> Bars:
+        """Daily bars of completed sessions as they were traded. Raises as ``bars``."""
+        return self._daily(symbols, first, last, "raw")
+
+    def _daily(self, symbols: Sequence[Underlying], first: date, last: date, adjustment: str) -> Bars:
         now, newest = self._newest_complete_day()
         last = min(last, newest)
         found: dict[Underlying, list[Row]] = {}
@@ -125,7 +142,7 @@ class AlpacaData:
                 "start": _midnight(first),
                 # A minute past the last bar's own stamp, so that it is in whichever way the end is read.
                 "end": _midnight(last, minutes=1),
-                "adjustment": "all",
+                "adjustment": adjustment,
                 "feed": self._stock_feed,
                 "sort": "asc",
                 "limit": 10_000,
@@ -142,7 +159,7 @@ class AlpacaData:
         )
         records = [_bar(symbol, row) for symbol in symbols for row in found.get(symbol, ())]
         kept = [record for record in records if first <= record["session"] <= last]
-        return Bars(_frame(kept), True, self._stock_provenance(now), missing)
+        return Bars(_frame(kept), adjustment == "all", self._stock_provenance(now), missing)
 
     def today(self, symbols: Sequence[Underlying]) -> Bars:
         """The session so far; a symbol whose newest daily bar is of an earlier day is missing, and named."""
@@ -197,6 +214,40 @@ class AlpacaData:
         return Chain(
             underlying, tuple(each for each in chain if each.contract.right in window.rights), newest
         )
+
+    def corporate_actions(
+        self, symbols: Sequence[Underlying], first: date, last: date
+    ) -> Mapping[Underlying, tuple[CorporateAction, ...] | Missing]:
+        """Announced and past actions that take effect in the span, by day; every symbol is answered for.
+
+        Raises: as every read of ``AlpacaHttp``.
+        """
+        found: dict[Underlying, list[CorporateAction]] = {symbol: [] for symbol in symbols}
+        provenance = self._stock_provenance(self._now())
+        for part in _parts(symbols):
+            # The span is of the day an action is processed, which for a dividend is its payment.
+            processed = {"start": first.isoformat(), "end": (last + LONGEST_TO_PAY).isoformat()}
+            params = {**processed, "symbols": ",".join(part), "limit": 1_000}
+            for page in self._events.pages("/corporate-actions", params, "corporate_actions"):
+                for action in actions_of(row_of("corporate actions", page), provenance):
+                    if first <= effective(action) <= last:
+                        name = action.old if isinstance(action, Renamed) else action.underlying
+                        found.setdefault(name, []).append(action)
+        return {symbol: tuple(sorted(found[symbol], key=effective)) for symbol in symbols}
+
+    def news(self, symbols: Sequence[Underlying], since: datetime) -> tuple[Headline, ...]:
+        """Items that were written or changed at or after ``since``, oldest first.
+
+        Raises: as every read of ``AlpacaHttp``.
+        """
+        found: dict[str, Headline] = {}
+        for part in _parts(symbols):
+            params = {"start": utc_text(since), "symbols": ",".join(part), "sort": "asc", "limit": 50}
+            for page in self._news.pages("/news", params, "news"):
+                for row in rows_of("news", page, "id"):
+                    item = headline_of(row, self._source("news"), self._stock_class(None))
+                    found[item.id] = item
+        return tuple(sorted(found.values(), key=lambda item: (item.at, item.id)))
 
     def _listed(self, underlying: Underlying, expiries: Mapping[str, str]) -> dict[str, Row]:
         """Contracts by symbol. Both ends of the expiries are always sent: without the later one the vendor
