@@ -2,9 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+ONLY ?=
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test check lint types imports format lock deploy clean
+.PHONY: help install demo test bench check lint types imports format lock deploy clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,6 +24,9 @@ demo: install ## real past sessions through the real flows; ARGS="--stay --sessi
 
 test: install ## everything, on SQLite and PostgreSQL, offline; ARGS="-k dip"
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: install ## figures beside peers, written to var/bench.json; ONLY="options"
+	$(BIN)/python -m tests.bench --only "$(ONLY)"
 
 check: lint types imports ## what review runs
 

@@ -14,6 +14,7 @@ from wsb_core.domain.ids import AccountId
 from wsb_core.domain.positions import AccountState, Holding
 
 from .gate import Checked, Rule, Suite, check
+from .measures import age_seconds, finite, numbers, recent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +33,6 @@ COLUMNS = (
     "repeated_holding",
 )
 _MONEY = ("equity", "cash", "buying_power")
-_CLOCK_SKEW = 2.0
-"""Seconds by which a broker's clock may run ahead of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +120,6 @@ def account_frame(state: AccountState, holdings: Sequence[Holding]) -> pd.DataFr
     return pd.DataFrame([row], columns=list(COLUMNS))
 
 
-def _finite(column: str, frame: pd.DataFrame) -> pd.Series[bool]:
-    import numpy as np
-
-    found: pd.Series[bool] = np.isfinite(frame[column])
-    return found
-
-
 RULES: tuple[Rule, ...] = (
     Rule(
         "account_is_ours",
@@ -135,10 +127,7 @@ RULES: tuple[Rule, ...] = (
         lambda f: f["account"] == f["configured"],
         ("configured",),
     ),
-    *(
-        Rule(f"{name}_given", f"{name} is a finite number", partial(_finite, name), (name,))
-        for name in _MONEY
-    ),
+    *(Rule(f"{name}_given", f"{name} is a finite number", finite(name), (name,)) for name in _MONEY),
     Rule("equity_not_negative", "equity is zero or more", lambda f: f["equity"] >= 0, ("equity",)),
     Rule(
         "buying_power_not_negative",
@@ -178,17 +167,13 @@ RULES: tuple[Rule, ...] = (
 def _measure(
     frame: pd.DataFrame, *, account: AccountId, at: datetime, max_age: float, min_options_level: int
 ) -> pd.DataFrame:
-    import pandas as pd
-
-    for column in (*_MONEY, "options_buying_power", "options_level"):
-        frame[column] = pd.to_numeric(frame[column], errors="coerce").astype("float64")
+    numbers(frame, (*_MONEY, "options_buying_power", "options_level"))
     frame["configured"] = account
     frame["options_level_wanted"] = min_options_level
     if min_options_level == 0:
         frame["options_level"] = frame["options_level"].fillna(0)
     power = frame["options_buying_power"]
     frame["options_power_ok"] = (power >= 0) & (power < float("inf")) | (min_options_level == 0)
-    age = (pd.Timestamp(at) - pd.to_datetime(frame["as_of"], utc=True, errors="coerce")).dt.total_seconds()
-    frame["age_seconds"] = age
-    frame["age_ok"] = (age >= -_CLOCK_SKEW) & (age <= max_age)
+    frame["age_seconds"] = age_seconds(frame["as_of"], at)
+    frame["age_ok"] = recent(frame["age_seconds"], max_age)
     return frame

@@ -16,6 +16,7 @@ from wsb_core.domain.ports import Missing
 from wsb_core.domain.quotes import Chain, FeedClass, Quote
 
 from .gate import Checked, Rule, Suite, check
+from .measures import age_seconds, feed_serves, numbers, on_session, recent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,10 +44,10 @@ COLUMNS = (
     "spot_feed",
 )
 _NUMBERS = ("strike", "multiplier", "bid", "ask", "iv", "delta", "open_interest", "spot_bid", "spot_ask")
+_MOST_IV = 5.0
+_MOST_DEVIATION = 2.0
+"""Volatility times root of years, up to which more than ``_MOST_IV`` is believed in the last week."""
 _OCC = r"[A-Z0-9]{1,6} *\d{6}[CP]\d{8}"
-_FEEDS = {feed.value: rank for rank, feed in enumerate(FeedClass)}
-_CLOCK_SKEW = 2.0
-"""Seconds by which a vendor's clock may run ahead of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,10 +333,17 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "iv_plausible",
-        "implied volatility is 1 to 500 %",
-        lambda f: f["iv"].isna() | (f["iv"] >= 0.01) & (f["iv"] <= 5.0),
+        "implied volatility is 1 to 500 %, more in the last days",
+        lambda f: f["iv"].isna() | (f["iv"] >= 0.01) & (f["iv"] <= f["most_iv"]),
         ("iv",),
         counts=False,
+    ),
+    Rule(
+        "bid_given",
+        "somebody bids",
+        lambda f: f["bid"].notna() | f["ask"].isna(),
+        ("bid", "ask"),
+        Severity.WARNING,
     ),
     Rule("not_locked", "bid below ask", lambda f: ~(f["bid"] == f["ask"]), ("bid", "ask"), Severity.WARNING),
 )
@@ -346,19 +354,16 @@ def _measure(
 ) -> pd.DataFrame:
     import pandas as pd
 
-    for column in _NUMBERS:
-        frame[column] = pd.to_numeric(frame[column], errors="coerce").astype("float64")
+    numbers(frame, _NUMBERS)
     frame["expiry"] = pd.to_datetime(frame["expiry"], errors="coerce")
     frame["occ_symbol"] = frame["occ_symbol"].astype("str")
     today = at.astimezone(calendar.NEW_YORK).date()
     frame["today"] = pd.Timestamp(today)
     taken = pd.to_datetime(frame["snapshot_at"], utc=True, errors="coerce").dt.tz_convert(calendar.NEW_YORK)
     taken = taken.dt.tz_localize(None).dt.normalize()
-    frame["taken_in_session"] = taken.isin(pd.to_datetime(sorted(_trading(taken))))
-    frame["expiry_trades"] = frame["expiry"].isin(pd.to_datetime(sorted(_trading(frame["expiry"]))))
-    worst = len(_FEEDS) - 1 if required is None else _FEEDS[required.value]
-    ranks = frame[["feed", "spot_feed"]].apply(lambda column: column.map(_FEEDS))
-    frame["feed_ok"] = (ranks <= worst).all(axis=1)
+    frame["taken_in_session"] = on_session(taken)
+    frame["expiry_trades"] = on_session(frame["expiry"])
+    frame["feed_ok"] = feed_serves(frame["feed"], required) & feed_serves(frame["spot_feed"], required)
     _measure_ages(frame, at, max_age, bounds)
     frame["spot"] = (frame["spot_bid"] + frame["spot_ask"]) / 2
     by = frame.groupby("underlying", sort=False)
@@ -369,34 +374,20 @@ def _measure(
     frame["two_sided_wanted"] = bounds.min_two_sided
     frame["around_spot"] = bounds.around_spot
     frame["signed_delta"] = frame["delta"].where(frame["right"] == "C", -frame["delta"])
+    # Far out of the money in the last days a cent is worth thousands of percent.
+    left = (frame["expiry"] - frame["today"]).dt.days.clip(lower=1)
+    frame["most_iv"] = (_MOST_DEVIATION / (left / 365) ** 0.5).clip(lower=_MOST_IV).where(left <= 7, _MOST_IV)
     _measure_verticals(frame, bounds)
     _measure_parity(frame, today, bounds)
     return frame
 
 
-def _trading(expiries: pd.Series[Any]) -> set[date]:
-    """Those expiries on which the exchange trades."""
-    return {day for day in {stamp.date() for stamp in expiries.dropna().unique()} if _trades(day)}
-
-
-def _trades(day: date) -> bool:
-    try:
-        return calendar.is_session(day)
-    except ValueError:
-        # Holidays are published about a year ahead: of a later day only the weekday is known.
-        return day.weekday() < 5
-
-
 def _measure_ages(frame: pd.DataFrame, at: datetime, max_age: float, bounds: ChainBounds) -> None:
     """Seconds since each time stamp. A contract without a quote has none to be stale."""
-    import pandas as pd
-
-    now = pd.Timestamp(at)
     for name, column in (("snapshot", "snapshot_at"), ("spot", "spot_at"), ("quote", "quoted_at")):
-        age = (now - pd.to_datetime(frame[column], utc=True, errors="coerce")).dt.total_seconds()
         most = bounds.max_quote_age_seconds if name == "quote" else max_age
-        frame[f"{name}_age"] = age
-        frame[f"{name}_ok"] = (age >= -_CLOCK_SKEW) & (age <= most)
+        frame[f"{name}_age"] = age_seconds(frame[column], at)
+        frame[f"{name}_ok"] = recent(frame[f"{name}_age"], most)
     frame["quote_ok"] |= frame["bid"].isna() & frame["ask"].isna()
 
 

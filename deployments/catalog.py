@@ -15,6 +15,7 @@ WORK_POOL = "trading"
 TIMEZONE = "America/New_York"
 START_LAG_MINUTES = 1
 """Runs are created a little into their window: a worker needs some seconds to start one."""
+DATA = ("data",)
 _FULL_DAY, _HALF_DAY = date(2025, 11, 26), date(2025, 11, 28)
 
 
@@ -84,6 +85,41 @@ SYSTEM = (
             Schedule("session", "3,18,33,48 9-15 * * 1-5"),
             Schedule("post-close", "20 16 * * 1-5"),
         ),
+    ),
+    Deployment(
+        "corporate-actions",
+        "flows/corporate_actions.py:corporate_actions",
+        "Dividends, splits, new tickers and reorganisations into the history store, before the open.",
+        (Schedule("morning", "40 6 * * 1-5"),),
+        tags=DATA,
+    ),
+    Deployment(
+        "earnings-calendar-refresh",
+        "flows/earnings_calendar_refresh.py:earnings_calendar_refresh",
+        "When companies report, from every source, and what changed; before the open and after the close.",
+        (Schedule("morning", "0 7 * * 1-5"), Schedule("evening", "0 17 * * 1-5")),
+        tags=DATA,
+    ),
+    Deployment(
+        "iv-history",
+        "flows/iv_history.py:iv_history",
+        "The 30-day volatility of every name into the history store.",
+        (Schedule("close", "46 15 * * 1-5"), Schedule("close-half-day", "46 12 * * 1-5")),
+        tags=DATA,
+    ),
+    Deployment(
+        "record-chains",
+        "flows/record_chains.py:record_chains",
+        "One snapshot of every option chain into the history store.",
+        (Schedule("close", "52 15 * * 1-5"), Schedule("close-half-day", "52 12 * * 1-5")),
+        tags=DATA,
+    ),
+    Deployment(
+        "ingest-bars",
+        "flows/ingest_bars.py:ingest_bars",
+        "Daily bars as traded into the history store.",
+        (Schedule("evening", "15 18 * * 1-5"),),
+        tags=DATA,
     ),
 )
 

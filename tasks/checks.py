@@ -15,7 +15,7 @@ from prefect.artifacts import create_markdown_artifact
 
 import data_checks
 from data_checks import CheckFailed
-from tasks.desk import Desk
+from tasks.desk import Collection, Desk
 from tasks.market import Fetched, Quoted
 from tasks.retry import ONCE
 from tasks.wiring import wiring
@@ -26,7 +26,8 @@ from wsb_core.domain.ports import Bars
 from wsb_core.domain.positions import Book
 from wsb_core.domain.quotes import Chain, Market, Quote
 from wsb_core.domain.strategy import Needs, Panel
-from wsb_core.market.snapshot import atm_iv, build_market, build_panel
+from wsb_core.market.snapshot import build_market, build_panel
+from wsb_core.market.volatility import iv_standing, thirty_day_iv
 
 CHECK = {**ONCE, "timeout_seconds": 120}
 MAX_QUOTE_AGE_SECONDS = 30.0
@@ -92,11 +93,11 @@ def check_account(desk: Desk, book: Book) -> None:
     Raises: CheckFailed.
     """
     w = wiring()
-    with _kept(desk):
+    with kept(desk):
         checked = data_checks.check_account(
             book.account, w.ledger.holdings(desk.account), account=desk.account, at=w.clock.now()
         )
-    _keep(desk, checked.report)
+    keep(desk, checked.report)
 
 
 @task(**CHECK)
@@ -123,7 +124,7 @@ def _judge_bars(
     desk: Desk, bars: Bars, lookback: int, benchmark: Underlying | None
 ) -> data_checks.CheckedBars:
     w = wiring()
-    with _kept(desk):
+    with kept(desk):
         checked = data_checks.check_bars(
             bars,
             session=desk.session.day,
@@ -132,7 +133,7 @@ def _judge_bars(
             benchmark=benchmark,
             known_gaps=w.settings.known_gaps,
         )
-    _keep(desk, checked.report)
+    keep(desk, checked.report)
     return checked
 
 
@@ -195,7 +196,7 @@ def judge_held(desk: Desk, book: Book, quoted: Quoted) -> CheckedMarkets:
     return CheckedMarkets(markets, judged.refused, judged.report)
 
 
-def judge_chains(desk: Desk, quoted: Quoted, *, held: bool = False) -> Judged:
+def judge_chains(desk: Desk | Collection, quoted: Quoted, *, held: bool = False) -> Judged:
     """Check all chains in one validation. For what is held, one bad chain never blocks another's exit.
 
     Raises: CheckFailed when more than the allowed share is bad (entries only).
@@ -206,7 +207,7 @@ def judge_chains(desk: Desk, quoted: Quoted, *, held: bool = False) -> Judged:
     if not quoted.chains:
         return Judged({}, {}, None, None, missing)
     w = wiring()
-    with _kept(desk):
+    with kept(desk):
         checked = data_checks.check_chains(
             quoted.chains,
             quoted.spots,
@@ -216,7 +217,7 @@ def judge_chains(desk: Desk, quoted: Quoted, *, held: bool = False) -> Judged:
             bounds=data_checks.HELD_CONTRACTS if held else None,
             max_quarantined_share=1.0 if held else MAX_QUARANTINED_SHARE,
         )
-    _keep(desk, checked.report)
+    keep(desk, checked.report)
     refused = tuple(
         Refusal(Underlying(q.ticker), "check", q.expectation, "failed", "hold", q.detail)
         for q in checked.report.quarantined
@@ -226,27 +227,26 @@ def judge_chains(desk: Desk, quoted: Quoted, *, held: bool = False) -> Judged:
 
 
 def _iv_percentile(desk: Desk, underlying: Underlying, chain: Chain, spot: Quote) -> float | None:
-    """Where today's ATM IV stands in the stored history; None while that is insufficient. Stores today's."""
-    iv = atm_iv(chain, spot, desk.session.day)
-    if iv is None:
+    """Where today's 30-day volatility stands in the stored history; None while that is insufficient."""
+    if spot.mid is None:
         return None
     w = wiring()
-    percentile = w.ledger.iv_percentile(underlying, desk.session.day, iv)
-    w.ledger.record_iv(underlying, desk.session.day, iv, chain.provenance.source, w.clock.now())
-    return percentile
+    now = thirty_day_iv(chain, float(spot.mid), desk.as_of)
+    return iv_standing(w.history, underlying, desk.session.day, now, desk.as_of).percentile
 
 
 @contextmanager
-def _kept(desk: Desk) -> Iterator[None]:
+def kept(desk: Desk | Collection) -> Iterator[None]:
     """A failed check's report is kept and shown too, and then the failure goes on its way."""
     try:
         yield
     except CheckFailed as failed:
-        _keep(desk, failed.report)
+        keep(desk, failed.report)
         raise
 
 
-def _keep(desk: Desk, report: CheckReport) -> None:
+def keep(desk: Desk | Collection, report: CheckReport) -> None:
+    """Into the ledger and the run's artifacts."""
     wiring().ledger.record_check(desk.run_id, report)
     key = f"check-{report.suite.replace('_', '-')}"
     create_markdown_artifact(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from prefect import task
@@ -16,10 +16,11 @@ from tasks.wiring import Wiring, wiring
 from wsb_core import __version__
 from wsb_core.domain.calendar import NEW_YORK, Session, session_on
 from wsb_core.domain.errors import NotArmed, ReconciliationBreak
-from wsb_core.domain.ids import AccountId, RunId, StrategyName
+from wsb_core.domain.ids import AccountId, RunId, StrategyName, Underlying
 from wsb_core.domain.strategy import AnyStrategy
 from wsb_core.ledger import Lease
 from wsb_core.reconcile.sync import opening_cash
+from wsb_core.strategies import STRATEGIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,46 @@ class Closed:
     """Why the run ends here, completed and with nothing done."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A run that gathers data and sends no order: any time of day, and without the trader lease."""
+
+    run_id: RunId
+    account: AccountId
+    session: Session | None
+    day: date
+    as_of: datetime
+
+    @property
+    def trading(self) -> bool:
+        """Whether the market is open."""
+        return self.session is not None and self.session.is_open(self.as_of)
+
+
+@task(**ONCE)
+def open_collection(flow: str) -> Collection:
+    """Begin a run that only gathers data."""
+    w = wiring()
+    now = w.clock.now()
+    day = now.astimezone(NEW_YORK).date()
+    session = session_on(day)
+    _start(w, flow, session, None, now, None, None)
+    return Collection(run_id(), w.account, session, day, now)
+
+
+def watched() -> tuple[Underlying, ...]:
+    """What any strategy may trade, and what is held."""
+    return tuple(sorted({name for each in STRATEGIES.values() for name in each.universe} | held()))
+
+
+def held() -> set[Underlying]:
+    """Underlyings of open positions; none before the account's books are opened."""
+    w = wiring()
+    if w.ledger.opened_at(w.account) is None:
+        return set()
+    return {position.underlying for position in w.ledger.positions(w.account)}
 
 
 @task(**ONCE)

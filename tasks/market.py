@@ -54,7 +54,7 @@ def fetch_bars(desk: Desk, universe: Sequence[Underlying], needs: Needs) -> Fetc
 @task(**READ)
 def fetch_chains(desk: Desk, underlyings: Sequence[Underlying], needs: Needs) -> Quoted:
     """Spot quotes and option chains of the candidates. One chain that cannot be read fails the task."""
-    return read_chains(underlyings, needs.chain, desk.session.day)
+    return read_chains(underlyings, needs.chain, desk.session.day, entry=True)
 
 
 @task(**READ)
@@ -64,15 +64,19 @@ def fetch_held(desk: Desk, book: Book) -> Quoted:
 
 
 def read_held(desk: Desk, book: Book) -> Quoted:
-    """Spot quotes and chains of what is held, read now."""
+    """Spot quotes and chains of what is held, read now, before anybody else's requests."""
     contracts = [contract for position in book.positions for contract in position.structure.contracts]
     dtes = [contract.dte(desk.session.day) for contract in contracts]
     window = ChainWindow(min(dtes, default=0), max(dtes, default=0))
-    return read_chains(sorted({position.underlying for position in book.positions}), window, desk.session.day)
+    names = sorted({position.underlying for position in book.positions})
+    with wiring().data.urgent():
+        return read_chains(names, window, desk.session.day)
 
 
-def read_chains(underlyings: Sequence[Underlying], window: ChainWindow, on: date) -> Quoted:
-    """Spot quotes and chains, read now.
+def read_chains(
+    underlyings: Sequence[Underlying], window: ChainWindow, on: date, *, entry: bool = False
+) -> Quoted:
+    """Spot quotes and chains, read now; those for an entry are held against a second source.
 
     Raises: Transient or Terminal when anything asked for could not be read whole.
     """
@@ -80,7 +84,10 @@ def read_chains(underlyings: Sequence[Underlying], window: ChainWindow, on: date
     spots: dict[Underlying, Quote] = {}
     chains: dict[Underlying, Chain] = {}
     missing = []
-    answers = data.quotes(underlyings) if underlyings else {}
+    answers: Mapping[Underlying, Quote | Missing] = {}
+    if underlyings:
+        # Shares with options that are traded here are liquid: two sources may hardly differ.
+        answers = data.confirmed_quotes(underlyings, underlyings) if entry else data.quotes(underlyings)
     for underlying in underlyings:
         answer = answers[underlying]
         if isinstance(answer, Missing):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from prefect import task
@@ -14,7 +15,7 @@ from tasks.market import read_chains
 from tasks.retry import ONCE
 from tasks.wiring import wiring
 from wsb_core.domain.errors import DataQualityError, Halted, Transient
-from wsb_core.domain.orders import ApprovedOrder, Refusal
+from wsb_core.domain.orders import ApprovedOrder, Effect, Refusal
 from wsb_core.domain.quotes import Market
 from wsb_core.domain.strategy import ChainWindow
 from wsb_core.execution.submit import Sender
@@ -67,7 +68,10 @@ def _fresh(desk: Desk, approved: ApprovedOrder, market: Market) -> Market | Refu
     dtes = [contract.dte(desk.session.day) for contract in contracts]
     window = ChainWindow(min(dtes), max(dtes), tuple({contract.right for contract in contracts}))
     try:
-        quoted = read_chains([market.underlying], window, desk.session.day)
+        # An exit takes the quotes there are, and takes them first; an entry wants them confirmed.
+        entry = approved.order.effect is Effect.OPEN
+        with nullcontext() if entry else wiring().data.urgent():
+            quoted = read_chains([market.underlying], window, desk.session.day, entry=entry)
         judged = judge_chains(desk, quoted)
     except (Transient, DataQualityError) as error:
         return Refusal(

@@ -10,7 +10,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from tasks.checks import CheckedMarkets
 from tasks.decide import Managed
-from tasks.desk import Desk
+from tasks.desk import Collection, Desk
 from tasks.notify import notify, run_link
 from tasks.orders import Placed
 from tasks.retry import ONCE
@@ -108,7 +108,7 @@ def record_exits(
     return finish(desk, "completed", f"{len(book.positions)} positions, {closed} closed")
 
 
-def finish(desk: Desk, state: str, text: str) -> str:
+def finish(desk: Desk | Collection, state: str, text: str) -> str:
     """End the run in the ledger with one line of text, which comes back."""
     w = wiring()
     w.ledger.finish_run(desk.run_id, state, text, w.clock.now())

@@ -7,14 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 from wsb_core.config import Mode, Settings, read_settings
 from wsb_core.domain.ids import AccountId
-from wsb_core.domain.ports import AlertChannel, Broker, Clock, MarketData
+from wsb_core.domain.ports import AlertChannel, Broker, Clock, DataKind
 from wsb_core.domain.quotes import FeedClass
 from wsb_core.ledger import Ledger, open_ledger
-from wsb_core.market.events import EventSource, NoEvents
+from wsb_core.market.events import EventSource, NoEvents, StoredCalendar
+
+if TYPE_CHECKING:
+    from wsb_core.market.history import HistoryStore
+    from wsb_core.market.router import Router
 
 
 class WallClock:
@@ -59,18 +64,31 @@ class Wiring:
         return open_broker(**self.settings.broker_access())
 
     @cached_property
-    def data(self) -> MarketData:
-        from wsb_core.providers import open_data
+    def data(self) -> Router:
+        """The configured sources behind one port; how each is doing is kept in the ledger."""
+        from wsb_core.providers import open_router
 
-        return open_data(**self.settings.data_access())
+        access = {name: partial(self._access, name) for name in self.settings.data_sources}
+        return open_router(access, least_feed=self.required_feed, book=self.ledger, now=self.clock.now)
+
+    def _access(self, source: str) -> dict[str, Any]:
+        told = self.settings.source_access(source)
+        # What is replayed is replayed as of the desk's own time, which in practice is simulated.
+        return {**told, "now": self.clock.now} if source == "replay" else told
+
+    @cached_property
+    def history(self) -> HistoryStore:
+        from wsb_core.market.history import HistoryStore
+
+        return HistoryStore(self.settings.history_dir)
 
     @cached_property
     def events(self) -> EventSource:
-        """Earnings dates: the demo extra's table in practice, unknown elsewhere."""
-        if self.settings.mode is Mode.PRACTICE:
-            from wsb_core.providers.packaged_earnings import packaged_earnings
+        """The calendar that the refresh keeps; nothing is known where no source gives announcements."""
+        from wsb_core.providers import SOURCES
 
-            return packaged_earnings()
+        if any(DataKind.EARNINGS in SOURCES[name].kinds for name in self.settings.data_sources):
+            return StoredCalendar(self.history, self.clock.now)
         return NoEvents()
 
     @property

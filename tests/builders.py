@@ -161,6 +161,7 @@ def a_market(
     today: Mapping[str, float] | None = None,
     no_today: bool = False,
     earnings: tuple[date | Announcement, ...] | None = (),
+    known_from: date = date.min,
     ex_dividend: date | None = None,
     iv_percentile: float | None = 50.0,
 ) -> Market:
@@ -182,7 +183,7 @@ def a_market(
         bars=history,
         today=None if no_today else pd.Series(dict(bar), dtype=float),
         chain=Chain(name, tuple(quotes), seen),
-        events=Events(reports, ex_dividend),
+        events=Events(reports, known_from, ex_dividend),
         proofs=(a_proof("bars"), a_proof("option_chain")),
         iv_percentile=iv_percentile,
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import wraps
+from functools import partial, wraps
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
@@ -215,7 +215,7 @@ def positions(as_json: JsonFlag = False) -> None:
         raise ConfigError(
             f"WSB_ACCOUNT={settings.account!r} is not in the ledger: the first reconciliation enters it"
         )
-    quotes, now, reason = _quotes(settings, ledger.positions(account))
+    quotes, now, reason = _quotes(settings, ledger, ledger.positions(account))
     rows = desk.position_rows(ledger, account, quotes, now, reason)
     if as_json:
         _json(rows)
@@ -332,17 +332,20 @@ def exchange_serve(
         raise ConfigError(f"--port {port} on 127.0.0.1 cannot be taken: {error.strerror or error}") from None
 
 
-def _quotes(settings: Settings, held: Sequence[Position]) -> tuple[dict[Instrument, Quote], datetime, str]:
+def _quotes(
+    settings: Settings, ledger: Ledger, held: Sequence[Position]
+) -> tuple[dict[Instrument, Quote], datetime, str]:
     """Quotes of what is held; none, and the reason, when the source cannot be asked."""
     from wsb_core.brokers import open_broker
     from wsb_core.desk import read_quotes
     from wsb_core.domain.calendar import NEW_YORK
-    from wsb_core.providers import open_data
+    from wsb_core.providers import open_router
 
     now = datetime.now(UTC)
     try:
         now = open_broker(**settings.broker_access()).clock().now
-        data = open_data(**settings.data_access())
+        access = {name: partial(settings.source_access, name) for name in settings.data_sources}
+        data = open_router(access, least_feed=None, book=ledger, now=lambda: now)
         return read_quotes(data, held, now.astimezone(NEW_YORK).date()), now, "no two-sided quote"
     except WsbError as error:
         return {}, now, str(error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from datetime import date
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ PRACTICE_KEY = ("practice-key", "practice-secret")
 PAPER_URL = "https://paper-api.alpaca.markets"
 LIVE_URL = "https://api.alpaca.markets"
 DATA_URL = "https://data.alpaca.markets"
+POLYGON_URL = "https://api.massive.com"
+ALPHA_VANTAGE_URL = "https://www.alphavantage.co"
 
 
 class Mode(StrEnum):
@@ -42,6 +44,12 @@ class Settings(BaseSettings):
     trader: str = Field(
         default_factory=socket.gethostname, description="who holds the trader lease: one per installation"
     )
+    data_sources: tuple[str, ...] = Field(
+        ("alpaca",),
+        min_length=1,
+        description="alpaca, polygon, yahoo, alpha_vantage, replay; the most trusted first",
+    )
+    history_dir: Path = Field(Path("var/history"), description="where bars, chains and calendars are kept")
     stock_feed: str = Field("sip", description="sip (needs the plan) or iex")
     option_feed: str = Field("opra", description="opra (needs the plan) or indicative")
     deadline_seconds: float = Field(10.0, gt=0, le=60, description="longest wait for one vendor call")
@@ -55,6 +63,17 @@ class Settings(BaseSettings):
     )
     alpaca_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("ALPACA_API_KEY"))
     alpaca_secret_key: SecretStr | None = Field(None, validation_alias=AliasChoices("ALPACA_SECRET_KEY"))
+    polygon_api_key: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("POLYGON_API_KEY", "MASSIVE_API_KEY")
+    )
+    polygon_url: str = Field(POLYGON_URL, description="host of Polygon, which is called Massive now")
+    polygon_feed: str = Field("delayed", description="realtime or delayed: what the plan gives")
+    polygon_requests_a_minute: int | None = Field(
+        5, ge=1, description="what the plan allows; empty for a plan without limit"
+    )
+    alpha_vantage_api_key: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("ALPHA_VANTAGE_API_KEY")
+    )
     slack_token: SecretStr | None = Field(None, validation_alias=AliasChoices("SLACK_BOT_TOKEN"))
     slack_channel: str = Field("#trading", validation_alias=AliasChoices("SLACK_CHANNEL"))
     slack_webhook: SecretStr | None = Field(None, validation_alias=AliasChoices("SLACK_WEBHOOK_URL"))
@@ -64,10 +83,6 @@ class Settings(BaseSettings):
     def broker_url(self) -> str:
         """The trading host that belongs to the mode; there is no way to mix them."""
         return {Mode.PRACTICE: self.practice_url, Mode.PAPER: PAPER_URL, Mode.LIVE: LIVE_URL}[self.mode]
-
-    @property
-    def data_url(self) -> str:
-        return self.practice_url if self.mode is Mode.PRACTICE else DATA_URL
 
     def keys(self) -> tuple[str, str]:
         """API key and secret.
@@ -90,8 +105,8 @@ class Settings(BaseSettings):
 
     def secrets(self) -> tuple[str, ...]:
         """Values that no message and no log may show."""
-        held = (self.alpaca_api_key, self.alpaca_secret_key, self.slack_token, self.slack_webhook)
-        return tuple(value.get_secret_value() for value in held if value is not None)
+        held = [getattr(self, name) for name in type(self).model_fields]
+        return tuple(value.get_secret_value() for value in held if isinstance(value, SecretStr))
 
     def broker_access(self) -> dict[str, Any]:
         """What ``brokers.open_broker`` has to be told.
@@ -108,22 +123,55 @@ class Settings(BaseSettings):
             "deadline_seconds": self.deadline_seconds,
         }
 
-    def data_access(self) -> dict[str, Any]:
-        """What ``providers.open_data`` has to be told.
+    def source_access(self, source: str) -> dict[str, Any]:
+        """What ``providers.open_source`` has to be told of ``source``.
 
+        In practice all of them are the practice exchange, which speaks each one's language.
         Raises: ConfigError when a key is missing.
         """
+        practice, deadline = self.mode is Mode.PRACTICE, {"deadline_seconds": self.deadline_seconds}
+        if source == "replay":
+            # Imported late: settings are read by commands that touch no history.
+            from .market.history import HistoryStore
+
+            return {"store": HistoryStore(self.history_dir), "now": lambda: datetime.now(UTC)}
+        if source == "yahoo":
+            return {"practice_url": self.practice_url if practice else None, **deadline}
+        if source == "polygon":
+            return {
+                "base_url": self.practice_url if practice else self.polygon_url,
+                "key": self._key("POLYGON_API_KEY or MASSIVE_API_KEY", self.polygon_api_key),
+                "stock_feed": self.polygon_feed,
+                "option_feed": self.polygon_feed,
+                "requests_a_minute": None if practice else self.polygon_requests_a_minute,
+                "practice": practice,
+                **deadline,
+            }
+        if source == "alpha_vantage":
+            return {
+                "base_url": self.practice_url if practice else ALPHA_VANTAGE_URL,
+                "key": self._key("ALPHA_VANTAGE_API_KEY", self.alpha_vantage_api_key),
+                "practice": practice,
+                **deadline,
+            }
         key, secret = self.keys()
         return {
-            "mode": self.mode,
-            "base_url": self.data_url,
+            "base_url": self.practice_url if practice else DATA_URL,
             "trading_url": self.broker_url,
             "key": key,
             "secret": secret,
             "stock_feed": self.stock_feed,
             "option_feed": self.option_feed,
-            "deadline_seconds": self.deadline_seconds,
+            "practice": practice,
+            **deadline,
         }
+
+    def _key(self, name: str, value: SecretStr | None) -> str:
+        if self.mode is Mode.PRACTICE:
+            return PRACTICE_KEY[0]
+        if value is None or not value.get_secret_value():
+            raise ConfigError(f"{name} is not set; this source needs it: put it into .env or the environment")
+        return value.get_secret_value()
 
 
 def read_settings(env_file: Path | None = None) -> Settings:

@@ -86,10 +86,14 @@ def _broker(settings: Settings, now: datetime) -> DoctorLine:
 
 
 def _data(settings: Settings, now: datetime) -> DoctorLine:
-    from wsb_core.providers import open_data
+    from wsb_core.providers import open_source
 
-    data = open_data(**settings.data_access())
-    return DoctorLine("market data", "good", f"{data.name}, shares {data.feed}")
+    told = []
+    for name in settings.data_sources:
+        source = open_source(name, settings.source_access(name))
+        classes = dict.fromkeys(service.feed for service in source.services.values())
+        told.append(f"{name} ({', '.join(classes)})")
+    return DoctorLine("market data", "good", ", then ".join(told))
 
 
 def _prefect(api: str | None) -> DoctorLine:

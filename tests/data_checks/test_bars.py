@@ -149,7 +149,7 @@ def test_faults_of_others_leave_a_clean_ticker_in(spoiled: CheckReport) -> None:
 
 
 def test_every_rule_is_seen_to_fail() -> None:
-    elsewhere = {"adjusted", "history_long_enough"}
+    elsewhere = {"adjusted", "history_long_enough", "sources_agree", "volume_units_agree"}
 
     assert {rule.name for rule in RULES} == {name for name, _ in SPOILED} | elsewhere
 
@@ -185,6 +185,36 @@ def test_the_detail_of_an_unapplied_split_names_the_ratio() -> None:
 
     assert "near 1/7" in out.detail
     assert "2024-05-13" in out.detail
+
+
+@pytest.mark.parametrize(
+    ("close", "turnover", "caught"),
+    [(0.6, 1.0, True), (0.6, 6.0, False), (0.5, 4.0, True), (0.5, 6.0, False), (0.35, 6.0, True)],
+    ids=["quiet", "news", "split on a busy day", "halved by news", "too far for any news"],
+)
+def test_turnover_tells_news_from_what_was_not_adjusted(close: float, turnover: float, caught: bool) -> None:
+    frame = daily(*TEN)
+    row = int(frame.index[frame["symbol"] == "T3"][50])
+    _scaled_from(0, close)(frame, row)
+    frame.loc[row, "volume"] *= turnover / close
+
+    report = judged(frame)
+
+    assert [q.ticker for q in report.quarantined] == ["T3"] * caught
+
+
+@pytest.mark.parametrize(("column", "name"), [("close", "sources_agree"), ("volume", "volume_units_agree")])
+def test_a_second_source_that_says_otherwise_takes_out_the_ticker(column: str, name: str) -> None:
+    frame, other = daily(*TEN), daily(*TEN)
+    other.loc[other["symbol"] == "T3", column] *= 7
+
+    report = judged(frame, second=bars(other))
+
+    assert {q.ticker: q.expectation for q in report.quarantined} == {"T3": name}
+
+
+def test_a_second_source_that_lacks_a_name_says_nothing_against_it() -> None:
+    assert judged(daily(*TEN), second=bars(daily(*TEN[:5]))).quarantined == ()
 
 
 @pytest.mark.parametrize("factor", [0.5, None])

@@ -11,7 +11,8 @@ import pytest
 
 from data_checks import HELD_CONTRACTS, ChainBounds, CheckFailed, check_chain, check_chains
 from data_checks.gate import Checked, check, digest
-from data_checks.option_chain import COLUMNS, RULES, _trades, chain_frame, chain_suite
+from data_checks.measures import trades
+from data_checks.option_chain import COLUMNS, RULES, chain_frame, chain_suite
 from wsb_core.domain.checks import Finding
 from wsb_core.domain.ids import Price, Underlying
 from wsb_core.domain.ports import Missing
@@ -171,7 +172,26 @@ def test_faults_of_others_leave_a_clean_chain_whole(spoiled: Checked) -> None:
 def test_every_rule_is_seen_to_fail() -> None:
     seen = {name for name, _ in FAULTS}
 
-    assert {rule.name for rule in RULES} == seen | {"not_locked"}
+    assert {rule.name for rule in RULES} == seen | {"not_locked", "bid_given"}
+
+
+def test_a_contract_that_nobody_bids_for_is_a_warning_and_stays() -> None:
+    frame = clean()
+    frame.loc[10, "bid"] = np.nan
+
+    verdict = judged(frame)
+
+    assert finding(verdict, "bid_given").bad_rows == 1
+    assert len(verdict.frame) == len(frame)
+
+
+def test_hundreds_of_percent_of_volatility_are_believed_in_the_last_days_alone() -> None:
+    frame = clean()
+    frame.loc[10, "iv"] = 12.0
+    last = frame.assign(expiry=frame["expiry"].mask(frame.index == 10, pd.Timestamp("2024-07-02")))
+
+    assert not finding(judged(frame), "iv_plausible").passed
+    assert finding(judged(last), "iv_plausible").passed
 
 
 def test_a_locked_quote_is_a_warning_and_stays() -> None:
@@ -241,8 +261,8 @@ def test_contracts_without_a_quote_are_no_fault() -> None:
 
 
 def test_an_expiry_beyond_the_published_calendar_counts_by_its_weekday() -> None:
-    assert _trades(date(2150, 1, 2))
-    assert not _trades(date(2150, 1, 3))
+    assert trades(date(2150, 1, 2))
+    assert not trades(date(2150, 1, 3))
 
 
 def test_a_bad_chain_among_two_is_left_out_and_named() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,6 +16,7 @@ from data_checks.gate import Checked
 from wsb_core.domain import calendar
 from wsb_core.domain.checks import Quarantined
 
+from . import real
 from .frames import AT, bars
 
 HOLES = [
@@ -67,18 +70,19 @@ def test_unapplied_splits_of_traded_prices_are_named(megacaps: pd.DataFrame) -> 
     assert "2003-02-18" in found["MSFT"].detail
 
 
-def test_declared_splits_leave_only_the_real_fall(megacaps: pd.DataFrame) -> None:
+def test_declared_splits_leave_the_real_fall_which_its_turnover_explains(megacaps: pd.DataFrame) -> None:
     actions = {
         "AAPL": {date(2000, 6, 21): 0.5, date(2005, 2, 28): 0.5},
         "MSFT": {date(2003, 2, 18): 0.5},
     }
+    doubting = BarBounds(require_adjusted=False, news_turnover=np.inf, split_turnover=np.inf)
 
     found = out(judged(megacaps, date(2013, 3, 1), actions=actions))
-    confirmed = {**actions, "AAPL": {**actions["AAPL"], date(2000, 9, 29): None}}
+    doubted = out(judged(megacaps, date(2013, 3, 1), actions=actions, bounds=doubting))
 
-    assert set(found) == {"AAPL"}
-    assert "2000-09-29" in found["AAPL"].detail
-    assert out(judged(megacaps, date(2013, 3, 1), actions=confirmed)) == {}
+    assert found == {}
+    assert set(doubted) == {"AAPL"}
+    assert "2000-09-29" in doubted["AAPL"].detail
 
 
 def test_sessions_that_the_source_lacks_are_found_in_every_name(sp500: pd.DataFrame) -> None:
@@ -90,44 +94,65 @@ def test_sessions_that_the_source_lacks_are_found_in_every_name(sp500: pd.DataFr
     assert "2009-09-08" in whole.detail
 
 
-def test_splits_bad_bars_and_real_jumps_of_a_year_of_stocks_are_named(sp500: pd.DataFrame) -> None:
+def test_splits_and_bad_bars_of_a_year_of_stocks_are_named_and_takeovers_are_not(sp500: pd.DataFrame) -> None:
     lenient = BarBounds(require_adjusted=False, outside_range=0.02)
 
     found = out(judged(sp500, date(2010, 8, 20), known_gaps=HOLES))
     jumps = out(judged(sp500, date(2010, 8, 20), known_gaps=HOLES, bounds=lenient))
 
     assert found["HUM"].expectation == found["BIIB"].expectation == "prices_consistent"
-    assert {jumps[name].expectation for name in ("DHR", "ESRX", "GIS", "ARG", "MFE")} == {"jumps_explained"}
+    assert {jumps[name].expectation for name in ("DHR", "ESRX", "GIS")} == {"jumps_explained"}
     assert all("near 1/2" in jumps[name].detail for name in ("DHR", "ESRX", "GIS"))
     assert jumps["HUM"].expectation == "prices_consistent"
-    assert {"IBM", "XOM", "GE", "JPM"}.isdisjoint(jumps)
+    assert {"ARG", "MFE", "IBM", "XOM", "GE", "JPM"}.isdisjoint(jumps)
+
+
+def test_volume_in_hundreds_is_seen_beside_a_second_source(
+    sp500: pd.DataFrame, megacaps: pd.DataFrame
+) -> None:
+    rows = sp500[sp500["symbol"].isin(["IBM", "MSFT"])]
+    second = bars(megacaps, adjusted=False)
+
+    verdict = judged(rows, date(2010, 8, 20), known_gaps=HOLES, second=second)
+
+    assert {entry.expectation for entry in out(verdict).values()} == {"volume_units_agree"}
 
 
 @pytest.fixture(scope="module")
-def panel(shared: Path) -> pd.DataFrame:
-    frame = pd.read_parquet(shared / "data" / "equities" / "sp500_daily_2015_2019.parquet")
-    return frame.rename(columns={"date": "session"}).drop(columns="adj_close")
+def source(shared: Path) -> real.Source:
+    return real.Source(shared / "data")
 
 
-KNOWN = [
-    ("BHF", "2015-01-12", "2017-07-16", {"session_given", "jumps_explained", "liquid_volume", "complete"}),
-    ("COL", "2019-02-27", "2019-07-31", {"jumps_explained", "complete"}),
-    ("CA", "2018-06-01", "2018-11-30", {"jumps_explained", "liquid_volume", "complete", "not_frozen"}),
-    ("UA", "2015-11-01", "2016-12-30", {"jumps_explained", "complete"}),
-    ("EVHC", "2017-03-01", "2017-07-31", {"complete"}),
-    ("DXC", "2018-03-01", "2018-08-31", {"prices_consistent"}),
-    ("ARNC", "2016-08-01", "2017-01-31", {"liquid_volume", "not_frozen"}),
-]
+def test_every_known_flaw_of_the_published_data_has_a_detector(shared: Path) -> None:
+    with (shared / "data" / "known_flaws.csv").open() as rows:
+        known = [(row["file"], row["key"], row["kind"]) for row in csv.DictReader(rows)]
+
+    assert len(known) == len(set(known)) == 37
+    assert set(known) == set(real.FLAWS)
 
 
-@pytest.mark.parametrize(("name", "first", "last", "faults"), KNOWN)
-def test_known_flaws_of_a_published_panel_are_caught(
-    panel: pd.DataFrame, name: str, first: str, last: str, faults: set[str]
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "flaw", real.FLAWS, ids=["-".join(flaw[1:]).replace(" ", "_") for flaw in real.FLAWS]
+)
+def test_each_known_flaw_is_caught_by_the_expectation_named_for_it(
+    source: real.Source, flaw: tuple[str, str, str]
 ) -> None:
-    rows = panel[(panel["symbol"] == name) & panel["session"].between(first, last)]
-    good = panel[panel["symbol"].isin(["MSFT", "JNJ"]) & panel["session"].between(first, last)]
+    caught_by, detect = real.FLAWS[flaw]
 
-    found = out(judged(pd.concat([rows, good]), good["session"].max().date()))
+    assert caught_by in detect(source)
 
-    assert set(found) == {name}
-    assert found[name].expectation in faults
+
+GOOD = ("MSFT", "JNJ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["BHF", "COL", "CA", "UA", "EVHC", "DXC", "ARNC"])
+def test_a_flawed_name_does_not_take_out_those_beside_it(source: real.Source, name: str) -> None:
+    frame = source.bars(real.PANEL, name, *GOOD)
+    spans = {"BHF": ("2015-01-12", "2017-12-31"), "COL": ("2019-02-27", "2019-07-09")}
+    first, last = spans.get(name, ("2015-07-01", "2018-11-30"))
+
+    verdict = real.judged_bars(frame[frame["session"].between(first, last)])
+
+    assert {entry.ticker for entry in verdict.report.quarantined} == {name}

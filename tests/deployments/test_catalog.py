@@ -68,6 +68,11 @@ def test_every_strategy_of_the_registry_has_a_deployment_and_the_system_flows_ha
     assert set(DEPLOYMENTS) == {deployment_of(s) for s in STRATEGIES.values()} | {
         "manage-positions",
         "reconcile",
+        "corporate-actions",
+        "earnings-calendar-refresh",
+        "iv-history",
+        "record-chains",
+        "ingest-bars",
     }
 
 

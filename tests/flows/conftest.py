@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from wsb_core.exchange.engine import Exchange
 from wsb_core.exchange.feed import DailyBarFeed
 from wsb_core.exchange.model import Settings as ExchangeSettings
 from wsb_core.exchange.server import ServerThread
+from wsb_core.exchange.server.almanac import EMPTY, Almanac
 from wsb_core.ledger import open_ledger
 
 
@@ -45,14 +47,32 @@ def ledger_url(tmp_path) -> str:
 
 
 @pytest.fixture
+def almanac() -> Almanac:
+    """Announcements and yields that the vendors know; a test module may override it."""
+    return EMPTY
+
+
+@pytest.fixture
+def data_sources() -> tuple[str, ...]:
+    return ("alpaca",)
+
+
+@pytest.fixture
 def stage(
-    prefect_server, ledger_url: str, feed: DailyBarFeed, exchange_settings: ExchangeSettings
+    prefect_server,
+    ledger_url: str,
+    tmp_path: Path,
+    feed: DailyBarFeed,
+    exchange_settings: ExchangeSettings,
+    almanac: Almanac,
+    data_sources: tuple[str, ...],
 ) -> Iterator[Stage]:
     from tasks.wiring import wired
 
     exchange = Exchange(feed, ny(shift(DIP, -1), "09:00"), exchange_settings)
-    with ServerThread(exchange) as url, Slack() as slack:
-        settings = settings_for(url, ledger_url, slack)
+    with ServerThread(exchange, almanac=almanac) as url, Slack() as slack:
+        more = {"data_sources": data_sources, "history_dir": tmp_path / "history"}
+        settings = settings_for(url, ledger_url, slack, **more)
         with open_ledger(ledger_url) as ledger:
             ledger.init()
             with wired(settings):

@@ -85,8 +85,9 @@ def ny(day: date, clock: str) -> datetime:
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=NEW_YORK)
 
 
-def settings_for(url: str, ledger_url: str, slack: Slack | None = None) -> Settings:
+def settings_for(url: str, ledger_url: str, slack: Slack | None = None, **more: Any) -> Settings:
     return Settings(
+        **more,
         mode=Mode.PRACTICE,
         account=ACCOUNT,
         database_url=ledger_url,

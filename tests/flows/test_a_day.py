@@ -147,9 +147,9 @@ def test_a_halt_that_comes_between_approval_and_sending_still_stops_the_order(st
 
     fetched = orders.read_chains
 
-    def halt_then_fetch(*args):
+    def halt_then_fetch(*args, **named):
         stage.ledger.set_halt(DIP_BOT, "pause", "late", "test", ny(DIP, "15:37"))
-        return fetched(*args)
+        return fetched(*args, **named)
 
     monkeypatch.setattr(orders, "read_chains", halt_then_fetch)
 

@@ -117,24 +117,6 @@ def test_provider_health_sums_up_the_last_calls(ledger: Ledger):
     )
 
 
-def test_iv_percentile_counts_stored_days_below_and_waits_for_enough(ledger: Ledger):
-    for n in range(10):
-        ledger.record_iv(ACME, DAY - timedelta(days=n + 1), 0.20 + n / 100, "vendor", NOON)
-    ledger.record_iv(ACME, DAY - timedelta(days=1), 0.50, "vendor", NOON)
-    ledger.record_iv(ACME, DAY, 0.01, "vendor", NOON)
-
-    assert ledger.iv_percentile(ACME, DAY, 0.255, minimum=10) == 50.0
-    assert ledger.iv_percentile(ACME, DAY, 0.255, lookback=2, minimum=2) == 50.0
-    assert ledger.iv_percentile(ACME, DAY, 0.255, minimum=11) is None
-    assert ledger.iv_percentile(ACME, DAY, 0.255) is None
-
-
-@pytest.mark.parametrize("iv", [0.0, -0.2, float("nan"), float("inf")])
-def test_an_iv_that_is_none_is_refused(ledger: Ledger, iv: float):
-    with pytest.raises(ValueError, match="positive number"):
-        ledger.record_iv(ACME, DAY, iv, "vendor", NOON)
-
-
 def test_marks_answer_for_the_open_and_the_peak(ledger: Ledger):
     unknown = (ledger.equity_at_open(ACCOUNT, DAY), ledger.peak_equity(ACCOUNT))
     # Half past one in the morning in London is still the session before in New York.

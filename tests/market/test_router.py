@@ -107,7 +107,8 @@ def ledger(tmp_path: Path):
 
 def routed(ledger, clock, *sources: FakeSource, **policy) -> Router:
     order = {kind: tuple(source.name for source in sources) for kind in KINDS}
-    return Router(sources, Policy(order, **policy), book=ledger, now=clock)
+    openers = {source.name: lambda source=source: source for source in sources}
+    return Router(openers, Policy(order, **policy), book=ledger, now=clock)
 
 
 def test_a_symbol_the_first_source_lacks_comes_from_the_second_which_says_so(ledger, clock):
@@ -292,6 +293,8 @@ def test_an_order_that_names_an_unknown_source_or_kind_is_refused(ledger, clock)
     source = FakeSource("one", clock)
 
     with pytest.raises(ConfigError, match="source 'two' for quotes is not one of one"):
-        Router([source], Policy({DataKind.QUOTES: ("two",)}), book=ledger, now=clock)
-    with pytest.raises(ConfigError, match="source 'one' does not serve news"):
-        Router([source], Policy({DataKind.NEWS: ("one",)}), book=ledger, now=clock)
+        Router({"one": lambda: source}, Policy({DataKind.QUOTES: ("two",)}), book=ledger, now=clock)
+    with pytest.raises(ConfigError, match="source 'one' does not serve earnings"):
+        Router(
+            {"one": lambda: source}, Policy({DataKind.EARNINGS: ("one",)}), book=ledger, now=clock
+        ).earnings([AAPL], NOON.date(), NOON.date())

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsb_core.pricing.black_scholes import european
+from wsb_core.pricing.black_scholes import european, implied_vol
+from wsb_core.pricing.results import IvStatus
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 BOOK = {
@@ -38,10 +39,19 @@ def test_prices_agree_with_fifty_digit_arithmetic(exact: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(
-    ("greek", "unit"), [("delta", 1.0), ("gamma", 1.0), ("vega", 100.0), ("theta", 365.0), ("rho", 100.0)]
+    ("greek", "unit"),
+    [
+        ("delta", 1.0),
+        ("gamma", 1.0),
+        ("vega", 100.0),
+        ("theta", 365.0),
+        ("rho", 100.0),
+        ("vanna", 100.0),
+        ("volga", 10_000.0),
+    ],
 )
 def test_greeks_agree_with_fifty_digit_arithmetic(exact: pd.DataFrame, greek: str, unit: float) -> None:
-    found = getattr(european(*_inputs(exact)), greek) * unit
+    found = getattr(european(*_inputs(exact), second_order=True), greek) * unit
 
     wanted = exact[greek].to_numpy()
     matters = np.abs(wanted) > 1e-3 * np.abs(wanted).max()
@@ -105,10 +115,21 @@ def test_without_time_or_volatility_only_intrinsic_value_is_left(years: float, v
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("spot", 0.0), ("strike", -1.0), ("years", -0.1), ("vol", float("nan"))]
+    ("name", "value"), [("spot", 0.0), ("strike", -1.0), ("years", -0.1), ("vol", float("inf"))]
 )
 def test_a_number_no_option_can_have_is_refused_by_name(name: str, value: float) -> None:
     book = {"spot": 100.0, "strike": 100.0, "years": 0.5, "rate": 0.0, "dividend_yield": 0.0, "vol": 0.2}
 
     with pytest.raises(ValueError, match=name):
         european(**{**book, name: value}, is_call=True)
+
+
+def test_the_volatility_found_is_the_one_that_prices() -> None:
+    strikes = np.array([60.0, 80.0, 100.0, 120.0, 160.0])
+    vols = np.array([0.6, 0.4, 0.2, 0.3, 0.5])
+    price = european(100.0, strikes, 0.5, 0.04, 0.01, vols, [[True], [False]]).price
+
+    found = implied_vol(price, 100.0, strikes, 0.5, 0.04, 0.01, [[True], [False]])
+
+    assert (found.status == IvStatus.OK).all()
+    assert found.vol == pytest.approx(np.broadcast_to(vols, (2, 5)), rel=1e-11)

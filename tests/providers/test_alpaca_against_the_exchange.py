@@ -17,7 +17,7 @@ from wsb_core.exchange.client import PracticeControl
 from wsb_core.exchange.engine import Exchange
 from wsb_core.exchange.model import Settings
 from wsb_core.exchange.server import PRACTICE_KEYS, ServerThread
-from wsb_core.providers import open_data
+from wsb_core.providers.alpaca import AlpacaData
 
 KEY, SECRET = next(iter(PRACTICE_KEYS.items()))
 DAY, WINDOW = date(2026, 3, 2), ChainWindow(5, 30)
@@ -39,16 +39,8 @@ def control(url: str) -> PracticeControl:
 
 @pytest.fixture
 def market(url: str) -> MarketData:
-    return open_data(
-        mode="practice",
-        base_url=url,
-        trading_url=url,
-        key=KEY,
-        secret=SECRET,
-        stock_feed="iex",
-        option_feed="indicative",
-        deadline_seconds=20,
-    )
+    access = {"base_url": url, "trading_url": url, "key": KEY, "secret": SECRET, "practice": True}
+    return AlpacaData(**access, stock_feed="iex", option_feed="indicative", deadline_seconds=20)
 
 
 def test_completed_bars_and_the_session_so_far_do_not_overlap(market: MarketData) -> None:

@@ -22,10 +22,10 @@ from wsb_core.domain.errors import (
     WsbError,
 )
 from wsb_core.domain.ids import Underlying
-from wsb_core.domain.ports import Missing
+from wsb_core.domain.ports import DataKind, Missing
 from wsb_core.domain.quotes import FeedClass, Quote
 from wsb_core.domain.strategy import ChainWindow
-from wsb_core.providers import open_data
+from wsb_core.providers import open_source
 from wsb_core.providers.alpaca import AlpacaData
 
 AAPL, MSFT, GONE = Underlying("AAPL"), Underlying("MSFT"), Underlying("GONE")
@@ -377,52 +377,44 @@ def test_practice_prices_are_never_graded_above_what_they_are(
     assert quote.provenance.feed is graded
 
 
+def access(url: str, **changes: Any) -> dict[str, Any]:
+    told = {"base_url": url, "trading_url": url, "key": KEY, "secret": SECRET, "practice": True}
+    return {**told, "stock_feed": "sip", "option_feed": "opra", **changes}
+
+
 @pytest.mark.parametrize(
-    ("stock", "option", "graded"),
+    ("stock", "option", "shares", "chains"),
     [
-        ("sip", "opra", FeedClass.REALTIME),
-        ("iex", "opra", FeedClass.REALTIME),
-        ("delayed_sip", "opra", FeedClass.DELAYED),
-        ("sip", "indicative", FeedClass.INDICATIVE),
+        ("sip", "opra", FeedClass.REALTIME, FeedClass.REALTIME),
+        ("iex", "opra", FeedClass.REALTIME, FeedClass.REALTIME),
+        ("delayed_sip", "opra", FeedClass.DELAYED, FeedClass.REALTIME),
+        ("sip", "indicative", FeedClass.REALTIME, FeedClass.INDICATIVE),
     ],
 )
-def test_a_source_is_as_good_as_its_lesser_feed(stock: str, option: str, graded: FeedClass) -> None:
-    source = open_data(
-        mode="paper",
-        base_url="https://data.alpaca.markets",
-        trading_url="https://paper-api.alpaca.markets",
-        key=KEY,
-        secret=SECRET,
-        stock_feed=stock,
-        option_feed=option,
-    )
+def test_each_service_is_as_good_as_its_feed(
+    stock: str, option: str, shares: FeedClass, chains: FeedClass
+) -> None:
+    told = access("https://data.alpaca.markets", stock_feed=stock, option_feed=option, practice=False)
 
-    assert (source.name, source.feed) == ("alpaca", graded)
+    services = open_source("alpaca", told).services
+
+    assert (services[DataKind.QUOTES].feed, services[DataKind.CHAIN].feed) == (shares, chains)
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("stock_feed", "nyse"), ("option_feed", "sip"), ("name", "acme")]
-)
-def test_a_feed_or_source_that_does_not_exist_is_named(field: str, value: str, server: Scripted) -> None:
-    arguments = {"stock_feed": "iex", "option_feed": "opra", field: value}
-
+@pytest.mark.parametrize(("field", "value"), [("stock_feed", "nyse"), ("option_feed", "sip")])
+def test_a_feed_that_does_not_exist_is_named(field: str, value: str, server: Scripted) -> None:
     with pytest.raises(ConfigError, match=value):
-        open_data(
-            mode="practice", base_url=server.url, trading_url=server.url, key=KEY, secret=SECRET, **arguments
-        )
+        open_source("alpaca", access(server.url, **{field: value}))
+
+
+def test_a_source_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"'acme' is not one of alpaca"):
+        open_source("acme", {})
 
 
 def test_prices_of_this_machine_are_never_taken_for_the_markets(server: Scripted) -> None:
     with pytest.raises(NotArmed, match="practice"):
-        open_data(
-            mode="live",
-            base_url=server.url,
-            trading_url=server.url,
-            key=KEY,
-            secret=SECRET,
-            stock_feed="sip",
-            option_feed="opra",
-        )
+        open_source("alpaca", access(server.url, practice=False))
 
 
 def test_fm_69_no_error_or_repr_shows_a_key(server: Scripted, data: AlpacaData) -> None:

@@ -117,6 +117,7 @@ def test_what_the_vendor_did_not_give_is_on_record_as_unknown():
         ("option_volume", "unknown", a_market(a_quote(volume=None))),
         ("option_volume", "99", a_market(a_quote(volume=99))),
         ("earnings", "unknown", a_market(a_quote(), earnings=None)),
+        ("earnings", "unknown", a_market(a_quote(), known_from=date(2024, 5, 14))),
         ("earnings", "2024-05-13 (during)", a_market(a_quote(), earnings=(date(2024, 5, 13),))),
         (
             "earnings",

@@ -15,8 +15,9 @@ from wsb_core.domain.ids import AccountId, BrokerOrderId, Cash, ClientOrderId
 from wsb_core.domain.orders import BrokerOrder, Fill, Order
 from wsb_core.domain.ports import BrokerClock
 from wsb_core.domain.positions import AccountState, Holding
-from wsb_core.vendors.alpaca_http import ORDER_NOT_FOUND, AlpacaHttp, is_loopback
+from wsb_core.vendors.alpaca_http import ORDER_NOT_FOUND, AlpacaHttp
 from wsb_core.vendors.alpaca_rows import Row, row_of, rows_of, utc_text
+from wsb_core.vendors.hosts import is_loopback
 
 from .alpaca_activities import parse_activity, parse_fill
 from .alpaca_orders import order_ids, order_request, parse_order

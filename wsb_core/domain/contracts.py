@@ -94,7 +94,16 @@ _INDEX_ROOTS: dict[str, tuple[str, Settlement]] = {
     "SPX": ("SPX", Settlement.AM),
     "SPXW": ("SPX", Settlement.PM),
     "XSP": ("XSP", Settlement.PM),
+    "NDX": ("NDX", Settlement.AM),
+    "NDXP": ("NDX", Settlement.PM),
+    "RUT": ("RUT", Settlement.AM),
+    "RUTW": ("RUT", Settlement.PM),
+    "DJX": ("DJX", Settlement.AM),
+    "VIX": ("VIX", Settlement.AM),
+    "VIXW": ("VIX", Settlement.AM),
+    "XEO": ("OEX", Settlement.PM),
 }
+"""Roots of European options on an index. Source: contract specifications of Cboe and Nasdaq."""
 
 _CLASS_SHARES = {root.replace(".", ""): root for root in ("BRK.A", "BRK.B", "BF.A", "BF.B")}
 """Roots have no dot; these underlyings do."""
@@ -105,11 +114,19 @@ def root_of(underlying: Underlying) -> str:
     return underlying.replace(".", "")
 
 
+def settlement_of(root: str) -> Settlement:
+    """Whether ``root`` settles on the opening or the closing prices of its expiry day.
+
+    The root decides and not the underlying: SPX and SPXW may both expire on one Friday.
+    """
+    return _INDEX_ROOTS[root][1] if root in _INDEX_ROOTS else Settlement.PM
+
+
 def parse_occ(text: str) -> OptionContract:
     """The contract an OCC symbol names, padded or not; it is read from the right.
 
-    A root that ends in a digit (XOM2, SDS1) is an adjusted contract: it comes back with
-    ``standard=False`` so that it can be tracked and never opened.
+    A root that ends in a digit (XOM2, SDS1) is an adjusted contract, one that begins with a digit (1AAPL)
+    a flexible one: they come back with ``standard=False`` so that they can be tracked and never opened.
 
     Raises: ValueError when the text is not an OCC symbol.
     """
@@ -121,10 +138,9 @@ def parse_occ(text: str) -> OptionContract:
         expiry = date(2000 + int(ymd[:2]), int(ymd[2:4]), int(ymd[4:]))
     except ValueError as error:
         raise ValueError(f"not an OCC option symbol, bad expiry: {text!r}") from error
-    index = _INDEX_ROOTS.get(root)
-    adjusted = index is None and root[-1].isdigit()
-    share = root.rstrip("0123456789") if adjusted else root
-    underlying = index[0] if index else _CLASS_SHARES.get(share, share)
+    plain = root.strip("0123456789")
+    index = _INDEX_ROOTS.get(plain)
+    underlying = index[0] if index else _CLASS_SHARES.get(plain, plain)
     return OptionContract(
         root=root,
         expiry=expiry,
@@ -132,8 +148,8 @@ def parse_occ(text: str) -> OptionContract:
         strike=Decimal(int(found["mills"])) / 1000,
         underlying=Underlying(underlying),
         style=ExerciseStyle.EUROPEAN if index else ExerciseStyle.AMERICAN,
-        settlement=index[1] if index else Settlement.PM,
-        standard=not adjusted,
+        settlement=settlement_of(plain),
+        standard=root == plain,
     )
 
 

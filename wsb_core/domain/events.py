@@ -12,7 +12,6 @@ from .calendar import shift
 from .ids import Price, Underlying
 from .quotes import Provenance
 
-
 _DAY = timedelta(days=1)
 
 

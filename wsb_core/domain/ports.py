@@ -180,13 +180,10 @@ class NewsSource(Source, Protocol):
 
 
 class MarketData(Protocol):
-    """A source of quotes, bars and chains."""
+    """A source of quotes, bars and chains, or several of them behind one."""
 
     @property
     def name(self) -> str: ...
-
-    @property
-    def feed(self) -> FeedClass: ...
 
     def bars(self, symbols: Sequence[Underlying], first: date, last: date) -> Bars:
         """Adjusted daily bars of completed sessions from ``first`` to ``last``, both included."""

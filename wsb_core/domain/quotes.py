@@ -174,6 +174,8 @@ class Events:
 
     earnings: tuple[Announcement, ...] | None
     """Announcements near now, by day; None when no source could say."""
+    since: date = date.min
+    """The first day of which ``earnings`` tells; a report before it would not be known."""
     ex_dividend: date | None = None
 
 

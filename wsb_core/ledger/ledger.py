@@ -18,7 +18,6 @@ from wsb_core.domain.ids import (
     Price,
     RunId,
     StrategyName,
-    Underlying,
 )
 from wsb_core.domain.orders import ApprovedOrder, BrokerOrder, Fill, IntentKey, OrderState
 from wsb_core.domain.positions import Holding, Lot, OpenOrder, Position
@@ -400,21 +399,6 @@ class Ledger:
         """A source's last 50 calls, summed up; None when it was never called."""
         with self._store.read() as session:
             return observations.provider_health(session, source)
-
-    def record_iv(self, underlying: Underlying, session: date, iv: float, source: str, at: datetime) -> None:
-        """Keep the implied volatility of a session (0.20 is 20 %); a later word replaces it."""
-        with self._store.write(at) as tx:
-            observations.record_iv(tx, underlying, session, iv, source)
-
-    def iv_percentile(
-        self, underlying: Underlying, session: date, iv: float, lookback: int = 252, minimum: int = 126
-    ) -> float | None:
-        """Share (0-100) of the last ``lookback`` stored sessions before ``session`` with a lower IV.
-
-        None while fewer than ``minimum`` are stored.
-        """
-        with self._store.read() as found:
-            return observations.iv_percentile(found, underlying, session, iv, lookback, minimum)
 
     def record_mark(self, account: AccountId, equity: Cash, cash: Cash, at: datetime, kind: str) -> None:
         """Keep the broker's equity and cash; kinds are those of MarkKind."""

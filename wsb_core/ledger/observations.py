@@ -10,12 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from wsb_core.domain.calendar import NEW_YORK
-from wsb_core.domain.ids import AccountId, Cash, Underlying
+from wsb_core.domain.ids import AccountId, Cash
 
 from .books import require_account
 from .records import MarkKind, ProviderHealth, Reconciliation
 from .store import Tx
-from .tables import IvRow, MarkRow, ProviderRow, ReconciliationRow, SourceRequestRow
+from .tables import MarkRow, ProviderRow, ReconciliationRow, SourceRequestRow
 
 _WINDOW = 50
 
@@ -65,33 +65,6 @@ def provider_health(session: Session, source: str) -> ProviderHealth | None:
         median_latency_ms=median(latencies) if latencies else None,
         last_error=next((row.error for row in rows if not row.ok), ""),
     )
-
-
-def record_iv(tx: Tx, underlying: Underlying, day: date, iv: float, source: str) -> None:
-    if not 0 < iv < float("inf"):
-        raise ValueError(f"{underlying}: iv must be a positive number (0.20 is 20%), not {iv}")
-    row = tx.session.get(IvRow, (underlying, day))
-    if row is None:
-        tx.session.add(IvRow(underlying=underlying, session=day, iv=iv, source=source, at=tx.at))
-    elif (row.iv, row.source) == (iv, source):
-        return
-    else:
-        row.iv, row.source, row.at = iv, source, tx.at
-    tx.audit("iv", {"underlying": underlying, "session": day, "iv": repr(iv), "source": source})
-
-
-def iv_percentile(
-    session: Session, underlying: Underlying, day: date, iv: float, lookback: int, minimum: int
-) -> float | None:
-    past = session.scalars(
-        select(IvRow.iv)
-        .where(IvRow.underlying == underlying, IvRow.session < day)
-        .order_by(IvRow.session.desc())
-        .limit(lookback)
-    ).all()
-    if len(past) < minimum:
-        return None
-    return 100.0 * sum(value < iv for value in past) / len(past)
 
 
 def record_mark(tx: Tx, account: AccountId, equity: Cash, cash: Cash, kind: MarkKind) -> None:

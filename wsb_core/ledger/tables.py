@@ -286,15 +286,6 @@ class SourceRequestRow(Base):
     used: Mapped[int]
 
 
-class IvRow(Base):
-    __tablename__ = "iv_history"
-    underlying: Mapped[str] = mapped_column(primary_key=True)
-    session: Mapped[date] = mapped_column(primary_key=True)
-    iv: Mapped[float]
-    source: Mapped[str]
-    at: Mapped[datetime]
-
-
 class AlertRow(Base):
     __tablename__ = "alert_outbox"
     id: Mapped[int] = mapped_column(primary_key=True)

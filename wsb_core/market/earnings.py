@@ -6,9 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from wsb_core.domain.events import Announcement, EarningsDate, ReportTime
 from wsb_core.domain.ids import Underlying
+from wsb_core.domain.quotes import FeedClass, Provenance
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ONE_REPORT = timedelta(days=21)
 """Days further apart than this belong to different quarters: reports come about every 90 days."""
@@ -37,6 +42,38 @@ def _announcement(told: Sequence[EarningsDate]) -> Announcement:
     time = times.pop() if len(times) == 1 else ReportTime.UNKNOWN
     confirmed = (False not in said) if said else None
     return Announcement(told[0].underlying, told[0].day, told[-1].day, time, confirmed, sources)
+
+
+def rows_of(dates: Iterable[EarningsDate], source: str) -> pd.DataFrame:
+    """Rows of the history store's table ``earnings``, as ``source`` told them."""
+    import pandas as pd
+
+    records = [
+        {
+            "symbol": str(one.underlying),
+            "day": pd.Timestamp(one.day),
+            "time": str(one.time),
+            "confirmed": one.confirmed,
+            "source": source,
+        }
+        for one in dates
+    ]
+    frame = pd.DataFrame(records, columns=["symbol", "day", "time", "confirmed", "source"])
+    return frame.astype({"day": "datetime64[ns]", "confirmed": "boolean"})
+
+
+def dates_of(rows: pd.DataFrame) -> tuple[EarningsDate, ...]:
+    """The rows of that table, as replayed; each as of when it became known."""
+    return tuple(
+        EarningsDate(
+            Underlying(row["symbol"]),
+            row["day"].date(),
+            ReportTime(row["time"]),
+            row["confirmed"] if isinstance(row["confirmed"], bool) else None,
+            Provenance(row["source"], FeedClass.REPLAYED, row["recorded_at"].to_pydatetime()),
+        )
+        for row in rows.to_dict("records")
+    )
 
 
 class ChangeKind(StrEnum):

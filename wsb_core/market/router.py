@@ -18,13 +18,15 @@ from wsb_core.domain.errors import (
     Transient,
     WsbError,
 )
+from wsb_core.domain.events import CorporateAction, EarningsDate, Yields
 from wsb_core.domain.ids import Underlying
 from wsb_core.domain.ports import Bars, DataKind, Missing, Source
 from wsb_core.domain.quotes import Chain, FeedClass, Provenance, Quote
 from wsb_core.domain.strategy import ChainWindow
 
 T = TypeVar("T")
-Graded = Callable[[Any], Provenance | str]
+Graded = Callable[[Any], Provenance | str | None]
+"""Where an answer is from, or why it is not good enough; None where it says so itself, row by row."""
 
 _TRUST = tuple(FeedClass)
 FIRST_REST = timedelta(seconds=30)
@@ -93,14 +95,17 @@ class Router:
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Mapping[str, Callable[[], Source]],
         policy: Policy,
         *,
         book: SourceBook,
         now: Callable[[], datetime],
     ) -> None:
-        """Raises: ConfigError when the policy names a source that is not there, or lacks the kind."""
-        self._sources = {source.name: source for source in sources}
+        """``sources`` are opened when first asked: a vendor's library may take a second to load.
+
+        Raises: ConfigError when the policy names a source that is not there.
+        """
+        self._openers, self._opened = dict(sources), dict[str, Source]()
         self._policy, self._book, self._now = policy, book, now
         self._urgent = threading.local()
         self._kept: dict[Any, tuple[datetime, Any]] = {}
@@ -108,25 +113,13 @@ class Router:
         self._guard = threading.Lock()
         for kind, names in policy.order.items():
             for name in names:
-                if name not in self._sources:
-                    known = ", ".join(self._sources)
+                if name not in self._openers:
+                    known = ", ".join(self._openers)
                     raise ConfigError(f"source {name!r} for {kind} is not one of {known}")
-                if kind not in self._sources[name].services:
-                    raise ConfigError(f"source {name!r} does not serve {kind}; leave it out of that order")
 
     @property
     def name(self) -> str:
         return "router"
-
-    @property
-    def feed(self) -> FeedClass:
-        """The least trusted class that any of the sources in the order may answer with."""
-        classes = [
-            self._sources[name].services[kind].feed
-            for kind, names in self._policy.order.items()
-            for name in names
-        ]
-        return max(classes, key=_TRUST.index)
 
     @contextmanager
     def urgent(self) -> Iterator[None]:
@@ -188,6 +181,48 @@ class Router:
             if isinstance(quote, Quote):
                 bound = self._policy.agreement_liquid if name in liquid else self._policy.agreement
                 found[name] = self._confirmed(name, quote, by[name], bound)
+        return found
+
+    def raw_bars(self, symbols: Sequence[Underlying], first: date, last: date) -> Bars:
+        """As ``bars``, in prices and shares as they were traded. Raises as ``bars``."""
+        return self._frames(
+            DataKind.RAW_BARS, symbols, lambda s, names: s.raw_bars(names, first, last), (first, last)
+        )
+
+    def earnings(
+        self, symbols: Sequence[Underlying], first: date, last: date
+    ) -> Mapping[str, Mapping[Underlying, tuple[EarningsDate, ...] | Missing] | WsbError]:
+        """What each source says by itself, or why it did not: dates are believed when two agree."""
+        order = self._policy.order.get(DataKind.EARNINGS, ())
+        return {
+            name: rests
+            or self._answers(
+                name, DataKind.EARNINGS, symbols, lambda s, names: s.earnings(names, first, last)
+            )
+            for name, rests in self._rests(order).items()
+        }
+
+    def corporate_actions(
+        self, symbols: Sequence[Underlying], first: date, last: date
+    ) -> Mapping[Underlying, tuple[CorporateAction, ...] | Missing]:
+        """Each name's actions from the first source that covers it. Raises as ``quotes``."""
+        return self._route(
+            DataKind.ACTIONS,
+            symbols,
+            lambda s, names: s.corporate_actions(names, first, last),
+            lambda actions: None,
+            {},
+        )
+
+    def yields(self, first: date, last: date) -> tuple[Yields, ...]:
+        """Treasury yields from the first source that answers. Raises as ``quotes``."""
+        found: tuple[Yields, ...] = self._route(
+            DataKind.YIELDS,
+            [_TREASURY],
+            lambda s, names: {_TREASURY: s.yields(first, last)},
+            lambda yields: None,
+            {},
+        )[_TREASURY]
         return found
 
     def _confirmed(self, name: Underlying, quote: Quote, first: str, bound: float) -> Quote | Missing:
@@ -267,7 +302,10 @@ class Router:
                 if isinstance(good, str):
                     said[name].append(f"{source}: {good}")
                     continue
-                found[name] = replace(answer, provenance=replace(good, passed_over=tuple(said[name])))
+                told = tuple(said[name])
+                found[name] = (
+                    answer if good is None else replace(answer, provenance=replace(good, passed_over=told))
+                )
                 by[name] = source
                 left.remove(name)
         if left and order and len(errors) == len(order):
@@ -298,12 +336,14 @@ class Router:
         ask: Callable[[Any, Sequence[Underlying]], Mapping[Underlying, Any]],
     ) -> Mapping[Underlying, Any] | WsbError:
         """What one source says, or why it did not."""
-        at = self._now()
-        if (spent := self._spent(name, kind, at)) is not None:
+        at, source = self._now(), self._source(name)
+        if kind not in source.services:
+            raise ConfigError(f"source {name!r} does not serve {kind}; leave it out of that order")
+        if (spent := self._spent(source, kind, at)) is not None:
             return spent
         began = time.monotonic()
         try:
-            answers = ask(self._sources[name], symbols)
+            answers = ask(source, symbols)
         except Transient as error:
             self._book.record_provider(name, False, None, str(error), at)
             return error
@@ -315,14 +355,20 @@ class Router:
             self._book.record_provider(name, True, 1000 * (time.monotonic() - began), "", at)
         return answers
 
-    def _spent(self, name: str, kind: DataKind, at: datetime) -> ProviderUnavailable | None:
+    def _source(self, name: str) -> Source:
+        with self._guard:
+            if name not in self._opened:
+                self._opened[name] = self._openers[name]()
+            return self._opened[name]
+
+    def _spent(self, source: Source, kind: DataKind, at: datetime) -> ProviderUnavailable | None:
         """Count one request; the error when this minute has no more for what is asked now."""
-        most = self._sources[name].services[kind].requests_a_minute
+        most = source.services[kind].requests_a_minute
         if most is None:
             return None
         urgent = getattr(self._urgent, "on", False)
         allowed = most if urgent else max(1, int(most * (1 - self._policy.reserve)))
-        if self._book.take_request(name, allowed, at):
+        if self._book.take_request(source.name, allowed, at):
             return None
         return ProviderUnavailable(f"its {allowed} requests of this minute are used up")
 
@@ -367,6 +413,8 @@ def _rest(failures: int) -> timedelta:
 
 
 _NOTHING = ProviderUnavailable("said nothing of it")
+_TREASURY = Underlying("Treasury yields")
+"""Stands where a symbol does, for what is not a symbol's."""
 
 
 def _reason(answer: Any) -> str | None:

@@ -97,23 +97,3 @@ def build_market(
         proofs=proofs,
         iv_percentile=iv_percentile,
     )
-
-
-def atm_iv(chain: Chain, spot: Quote, on: date, target_dte: int = 30) -> float | None:
-    """IV nearest the money in the expiry nearest ``target_dte`` days, calls and puts averaged.
-
-    None when the chain gives no IV there. A nearest-expiry figure, not a constant-maturity one.
-    """
-    if spot.mid is None:
-        return None
-    expiries = [expiry for expiry in chain.expiries() if expiry > on]
-    if not expiries:
-        return None
-    expiry = min(expiries, key=lambda day: (abs((day - on).days - target_dte), day))
-    quoted = [q for q in chain.expiring(expiry) if q.iv is not None]
-    if not quoted:
-        return None
-    level = spot.mid
-    strike = min((q.contract.strike for q in quoted), key=lambda k: (abs(k - level), k))
-    found = [q.iv for q in quoted if q.contract.strike == strike and q.iv is not None]
-    return sum(found) / len(found)

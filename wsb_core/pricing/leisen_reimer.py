@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .black_scholes import DAYS_A_YEAR
+from .results import DAYS_A_YEAR
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

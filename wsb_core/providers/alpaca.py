@@ -17,8 +17,9 @@ from wsb_core.domain.ports import Bars, DataKind, Missing, Service
 from wsb_core.domain.quotes import Chain, FeedClass, OptionQuote, Provenance, Quote
 from wsb_core.domain.strategy import ChainWindow
 from wsb_core.vendors.alpaca_actions import actions_of, headline_of
-from wsb_core.vendors.alpaca_http import AlpacaHttp, is_loopback
+from wsb_core.vendors.alpaca_http import AlpacaHttp
 from wsb_core.vendors.alpaca_rows import Row, row_of, rows_of, utc_text
+from wsb_core.vendors.hosts import is_loopback
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,11 +116,6 @@ class AlpacaData:
             DataKind.ACTIONS: shares,
             DataKind.NEWS: shares,
         }
-
-    @property
-    def feed(self) -> FeedClass:
-        """The lesser of the two feeds; each quote says its own."""
-        return _lesser(self._stock_class(None), self._option_class(None))
 
     def bars(self, symbols: Sequence[Underlying], first: date, last: date) -> Bars:
         """Daily bars of completed sessions, adjusted for splits and dividends; today's only after its close.

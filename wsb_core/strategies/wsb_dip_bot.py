@@ -394,17 +394,16 @@ def _occupied(market: Market, book: Book) -> Refusal | None:
 def _events(market: Market, params: Params) -> Refusal | None:
     before, after = params.quiet_before_earnings, params.quiet_after_earnings
     bound = f"none in the last {after} or next {before} sessions"
-    reports = market.events.earnings
-    if reports is None:
-        if params.allow_unknown_earnings:
-            return None
-        return _no(market, "earnings", "unknown", bound, "no source could say, which counts as an event")
     first, last = shift(market.session, -after), shift(market.session, before)
-    for report in reports:
+    for report in market.events.earnings or ():
         earliest, latest = report.reactions
         if earliest <= last and latest >= first:
             return _no(market, "earnings", f"{report.first} ({report.time})", bound)
-    return None
+    known = market.events.earnings is not None and market.events.since <= first
+    if known or params.allow_unknown_earnings:
+        return None
+    why = "no source could say" if market.events.earnings is None else f"known since {market.events.since}"
+    return _no(market, "earnings", "unknown", bound, f"{why}, which counts as an event")
 
 
 def _iv_percentile(market: Market, params: Params) -> Refusal | None:

@@ -8,10 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from io import BytesIO
-from ipaddress import ip_address
 from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from alpaca.common.exceptions import APIError
@@ -28,6 +26,8 @@ from wsb_core.domain.errors import (
     ProviderUnavailable,
     WsbError,
 )
+
+from .hosts import is_loopback
 
 ORDER_NOT_FOUND = 40410000
 _DUPLICATE_ID = 40010001
@@ -238,12 +238,3 @@ def _submit_error(client_order_id: str, failure: Failure) -> WsbError:
     short = "insufficient" in lower and ("buying power" in lower or "cash" in lower)
     error = InsufficientBuyingPower if short else OrderRejected
     return error(f"{client_order_id}: {text}", code=failure.code, status=failure.status)
-
-
-def is_loopback(url: str) -> bool:
-    """Whether ``url`` points at this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

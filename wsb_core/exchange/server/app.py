@@ -9,14 +9,15 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from wsb_core.exchange.model import Reject
 
-from . import account, control, options, orders, reference, stocks, streams
+from . import account, alpha_vantage, control, options, orders, polygon, reference, stocks, streams, yahoo
 from .account import reject_body
+from .almanac import ALMANAC, EMPTY, Almanac
 from .faults import Handler, with_faults
 from .parse import INVALID, Malformed
 from .streams import STREAMS, Streams, is_key
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
     from wsb_core.exchange.engine import Exchange
 
 CONTROL = "/control/"
-_STREAM_PATHS = frozenset((streams.TRADING_PATH, *streams.STOCK_PATHS, *streams.OPTION_PATHS))
+_STREAM_PATHS = frozenset(
+    (streams.TRADING_PATH, *streams.STOCK_PATHS, *streams.OPTION_PATHS, *polygon.STREAM_PATHS)
+)
 _DATA_PREFIXES = ("/v2/stocks/", "/v1beta1/", "/v1/")
+OTHER_VENDORS = (polygon, yahoo, alpha_vantage)
+"""Vendors besides the broker: each answers on its own paths, in its own manner."""
 
 
 @web.middleware
@@ -85,14 +90,21 @@ async def authorized(request: web.Request, handler: Handler) -> web.StreamRespon
     return await handler(request)
 
 
-def build_app(exchange: Exchange, keys: Mapping[str, str] = PRACTICE_KEYS) -> web.Application:
+def build_app(
+    exchange: Exchange, keys: Mapping[str, str] = PRACTICE_KEYS, almanac: Almanac = EMPTY
+) -> web.Application:
     """The application over ``exchange``, which nothing else may touch while it runs."""
-    app = web.Application(middlewares=[counted, faulty, refused, authorized])
+    app = web.Application(
+        middlewares=[counted, faulty, *(one.speaks for one in OTHER_VENDORS), refused, authorized]
+    )
     venue = Venue(exchange, keys)
     app[VENUE] = venue
+    app[ALMANAC] = almanac
     app[STREAMS] = Streams(venue)
     for module in (orders, account, reference, stocks, options, streams, control):
         app.add_routes(module.routes)
+    for vendor in OTHER_VENDORS:
+        vendor.mount(app)
     app.on_shutdown.append(_hang_up)
     return app
 
@@ -109,9 +121,10 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     keys: Mapping[str, str] = PRACTICE_KEYS,
+    almanac: Almanac = EMPTY,
 ) -> AsyncIterator[str]:
     """Serve ``exchange`` while the context is open; gives the base URL. Port 0 is any free one."""
-    runner = web.AppRunner(build_app(exchange, keys), access_log=None, shutdown_timeout=0.5)
+    runner = web.AppRunner(build_app(exchange, keys, almanac), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
@@ -128,6 +141,7 @@ def run_forever(
     host: str = "127.0.0.1",
     port: int = 0,
     keys: Mapping[str, str] = PRACTICE_KEYS,
+    almanac: Almanac = EMPTY,
     ready: Callable[[str], None],
 ) -> None:
     """Serve until SIGINT or SIGTERM; ``ready`` is told the base URL once connections are taken."""
@@ -137,7 +151,7 @@ def run_forever(
         loop = asyncio.get_running_loop()
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, stop.set)
-        async with serve(exchange, host=host, port=port, keys=keys) as url:
+        async with serve(exchange, host=host, port=port, keys=keys, almanac=almanac) as url:
             ready(url)
             await stop.wait()
 
@@ -154,8 +168,10 @@ class ServerThread:
         host: str = "127.0.0.1",
         port: int = 0,
         keys: Mapping[str, str] = PRACTICE_KEYS,
+        almanac: Almanac = EMPTY,
     ) -> None:
-        self._exchange, self._host, self._port, self._keys = exchange, host, port, keys
+        self._exchange, self._almanac = exchange, almanac
+        self._where: dict[str, Any] = {"host": host, "port": port, "keys": keys}
         self._started = threading.Event()
         self._failure: BaseException | None = None
         self._url = ""
@@ -196,7 +212,7 @@ class ServerThread:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        async with serve(self._exchange, host=self._host, port=self._port, keys=self._keys) as url:
+        async with serve(self._exchange, almanac=self._almanac, **self._where) as url:
             self._url = url
             self._started.set()
             await self._stop.wait()

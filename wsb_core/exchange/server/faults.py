@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -223,9 +223,12 @@ async def _altered(fault: Fault, handler: Handler, request: web.Request) -> web.
     changed = alter(fault, json.loads(_bytes(answer)))
     if fault.kind is FaultKind.REPEAT_PAGE_TOKEN and isinstance(changed, dict):
         token = request.query.get("page_token")
-        changed["next_page_token"] = token or changed.get("next_page_token")
-    feed = {k: v for k, v in answer.headers.items() if k.startswith("X-WSB")}
-    return web.json_response(changed, headers=feed)
+        if "cursor" in request.query:
+            changed["next_url"] = str(request.url)
+        elif "next_url" not in changed:
+            changed["next_page_token"] = token or changed.get("next_page_token")
+    kept = {k: v for k, v in answer.headers.items() if k.startswith("X-WSB") or k == "Date"}
+    return web.json_response(changed, headers=kept)
 
 
 def _bytes(answer: web.StreamResponse) -> bytes:
@@ -233,34 +236,62 @@ def _bytes(answer: web.StreamResponse) -> bytes:
     return body if isinstance(body, bytes) else b""
 
 
+_GREEKS = frozenset({"greeks", "impliedVolatility", "implied_volatility"})
+
+
+class Spelling(NamedTuple):
+    """What one kind of quote calls its parts."""
+
+    bid: str
+    bid_size: str
+    ask: str
+    ask_size: str
+    at: str
+
+
+SPELLINGS = (
+    Spelling("bp", "bs", "ap", "as", "t"),
+    Spelling("bid", "bid_size", "ask", "ask_size", "last_updated"),
+    Spelling("p", "s", "P", "S", "t"),
+    Spelling("bid", "bidSize", "ask", "askSize", "regularMarketTime"),
+    # Contracts that come without sizes.
+    Spelling("bid", "bid", "ask", "ask", "lastTradeDate"),
+)
+
+
 def alter(fault: Fault, body: Any) -> Any:
-    """``body`` with every quote (a thing with ``bp`` and ``ap``) or greek in it made wrong."""
+    """``body`` with every quote (a thing that is spelled as one) or greek in it made wrong."""
     if isinstance(body, list):
         return [alter(fault, item) for item in body]
     if not isinstance(body, dict):
         return body
     made = {key: alter(fault, value) for key, value in body.items()}
     if fault.kind is FaultKind.GREEKS_ABSENT:
-        return {k: v for k, v in made.items() if k not in ("greeks", "impliedVolatility")}
-    if {"bp", "ap"} <= made.keys():
-        return _wrong_quote(fault, made)
+        return {k: v for k, v in made.items() if k not in _GREEKS}
+    for spelled in SPELLINGS:
+        if {spelled.bid, spelled.ask, spelled.at} <= made.keys():
+            return _wrong_quote(fault, made, spelled)
     return made
 
 
-def _wrong_quote(fault: Fault, quote: dict[str, Any]) -> dict[str, Any]:
+def _wrong_quote(fault: Fault, quote: dict[str, Any], spelled: Spelling) -> dict[str, Any]:
     if fault.kind is FaultKind.QUOTES_ZERO:
-        return quote | {"bp": 0, "bs": 0, "ap": 0, "as": 0}
+        return quote | dict.fromkeys(spelled[:4], 0)
     if fault.kind is FaultKind.QUOTES_CROSSED:
         # A locked quote would not look crossed after a swap alone.
-        return quote | {"bp": round(quote["ap"] + 0.01, 4), "ap": quote["bp"]}
+        return quote | {spelled.bid: round(quote[spelled.ask] + 0.01, 4), spelled.ask: quote[spelled.bid]}
     if fault.kind is FaultKind.QUOTES_STALE:
-        return quote | {"t": _older(quote["t"], timedelta(seconds=fault.seconds))}
+        return quote | {spelled.at: _older(quote[spelled.at], timedelta(seconds=fault.seconds))}
     return quote
 
 
-def _older(stamp: str | datetime, by: timedelta) -> str | datetime:
+def _older(stamp: str | int | datetime, by: timedelta) -> str | int | datetime:
     if isinstance(stamp, datetime):
         return stamp - by
+    if isinstance(stamp, int):
+        # Since 1970, in seconds, in milliseconds or in nanoseconds.
+        unit = 1 if stamp < 10**11 else 1_000 if stamp < 10**15 else 1_000_000_000
+        return stamp - int(by.total_seconds()) * unit
     return (datetime.fromisoformat(stamp) - by).isoformat().replace("+00:00", "Z")
 
 

@@ -220,9 +220,9 @@ async def bars(request: web.Request) -> web.Response:
     resumed = last_told(token).split("|")[0] if token else ""
     symbols = [symbol for symbol in symbols_asked(request) if symbol >= resumed]
     if timeframe in ("1Day", "1D"):
-        series = _daily(venue, symbols, start, end, adjustment)
+        series = daily(venue, symbols, start, end, adjustment)
     else:
-        series = ((symbol, _minutes(venue, symbol, start, end)) for symbol in symbols)
+        series = ((symbol, minutes(venue, symbol, start, end)) for symbol in symbols)
     rows = ((name, bar) for name, told in series for bar in (reversed(told) if backwards else told))
     found, following = page(rows, lambda row: f"{row[0]}|{row[1]['t']}", limit, token)
     body: dict[str, list[Json]] = {}
@@ -231,7 +231,7 @@ async def bars(request: web.Request) -> web.Response:
     return data_response({"bars": body, "next_page_token": following}, FeedClass.REPLAYED)
 
 
-def _minutes(venue: Venue, symbol: Underlying, start: datetime, end: datetime) -> list[Json]:
+def minutes(venue: Venue, symbol: Underlying, start: datetime, end: datetime) -> list[Json]:
     """Completed minutes that begin between ``start`` and ``end``."""
     first, last = (at.astimezone(NEW_YORK).date() for at in (start, end))
     found: list[Json | None] = []
@@ -248,7 +248,7 @@ def _minutes(venue: Venue, symbol: Underlying, start: datetime, end: datetime) -
     return [bar for bar in found if bar is not None]
 
 
-def _daily(
+def daily(
     venue: Venue, symbols: Sequence[Underlying], start: datetime, end: datetime, adjustment: str
 ) -> Iterator[tuple[Underlying, list[Json]]]:
     """Completed sessions, and today's so far; a bar is dated at its midnight in New York."""

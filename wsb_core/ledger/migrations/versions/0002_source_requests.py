@@ -1,4 +1,4 @@
-"""Requests a minute to each source of data, counted for all processes together."""
+"""Requests a minute to each source of data, for all processes; volatilities moved to the history store."""
 
 from __future__ import annotations
 
@@ -21,3 +21,4 @@ def upgrade() -> None:
         sa.Column("used", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("source", name=op.f("pk_source_requests")),
     )
+    op.drop_table("iv_history")
