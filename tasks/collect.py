@@ -78,6 +78,7 @@ def check_raw_bars(run: Collection, fetched: Sequence[Bars], actions: Actions) -
                 at=run.as_of,
                 actions=_jumps(actions),
                 known_gaps=wiring().settings.known_gaps,
+                bounds=data_checks.BarBounds(require_adjusted=False),
             )
         keep(run, checked.report)
         good.append(Bars(checked.frame, bars.adjusted, bars.provenance, bars.missing, bars.others))
@@ -100,8 +101,9 @@ def keep_bars(run: Collection, good: Sequence[Bars]) -> str:
 
 
 def _jumps(actions: Actions) -> Mapping[Underlying, Mapping[date, float | None]]:
+    """The factor that each split puts on the price."""
     return {
-        name: {one.ex_date: float(one.ratio) for one in found if isinstance(one, Split)}
+        name: {one.ex_date: 1 / float(one.ratio) for one in found if isinstance(one, Split)}
         for name, found in actions.items()
     }
 

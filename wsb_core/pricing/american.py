@@ -65,8 +65,9 @@ def american(
     Where rate and yield are negative in the way that gives two boundaries, finite differences take over:
     errors of 1e-5 of the spot, and milliseconds a contract.
 
-    Raises: ValueError as ``european.european`` does, and for numbers too extreme for any market: see
-    ``_refuse_beyond``.
+    Raises: ValueError as ``european.european`` does, and for numbers that leave no digits to price with: rate
+    or yield above 10, either times years above 50, volatility times root years above 100, or spot and
+    strike apart by more than e to the 300.
     Source: Andersen, Lake and Offengenden (2016); golden values in tests/golden/american_highprec.csv.
     """
     batch = Batch(
