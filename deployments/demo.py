@@ -80,10 +80,11 @@ class Step:
     at: datetime
 
 
-def day_plan(session: Session, *, entries: bool) -> tuple[Step, ...]:
+def day_plan(session: Session, *, entries: bool, calendar: bool) -> tuple[Step, ...]:
     """What runs on a day of the demo, in exchange terms, so that half days are right."""
     decision = (Step("reconcile", session.before_close(28)), Step("strategy", session.before_close(24)))
     return (
+        *((Step("calendar", session.after_open(-150)),) if calendar else ()),
         Step("reconcile", session.after_open(-5)),
         Step("manage", session.after_open(65)),
         Step("manage", session.before_close(175)),
@@ -134,6 +135,9 @@ def demo(
         database_url=f"sqlite:///{FOLDER / 'ledger.db'}",
         practice_url=f"http://127.0.0.1:{exchange_port}",
         lease_seconds=3600,
+        data_sources=("alpaca", "yahoo", "alpha_vantage"),
+        history_dir=FOLDER / "history",
+        calendar_max_age_hours=8 * 24,
         known_gaps=load(window.universe).gaps,
         sectors_file=_sectors_file(load(window.universe)),
     )
@@ -206,7 +210,7 @@ def _choice(preset: str, variant: str | None) -> Choice:
 
 
 def _before(session: Session) -> datetime:
-    return session.opens.replace(hour=8, minute=0)
+    return session.opens.replace(hour=6, minute=0)
 
 
 def _fresh_folder() -> None:
@@ -248,7 +252,9 @@ def _play(
         flows, parameters = _flows(history, days[0].day, choice)
         with _progress(len(days)) as bar:
             for number, day in enumerate(days, start=1):
-                for step in day_plan(day, entries=number <= max(1, len(days) - LAST_EXITS)):
+                entries = number <= max(1, len(days) - LAST_EXITS)
+                # On Mondays: one request a name and source would else be most of the demo.
+                for step in day_plan(day, entries=entries, calendar=number == 1 or day.day.weekday() == 0):
                     bar.describe(f"{day.day} {step.at:%H:%M} {step.flow}")
                     control.advance_to(step.at)
                     state = flows[step.flow](f"{day.day} {step.at:%H:%M}")
@@ -305,6 +311,7 @@ def _most_traded(history: MarketHistory, first: date) -> list[str]:
 
 def _flows(history: MarketHistory, first: date, choice: Choice) -> tuple[dict[str, Any], dict[str, str]]:
     """The real flows, named after the simulated moment they run at, and the parameters that differ."""
+    from flows.earnings_calendar_refresh import earnings_calendar_refresh
     from flows.manage_positions import manage_positions
     from flows.reconcile import reconcile
     from flows.run_strategy import FLOWS
@@ -332,6 +339,7 @@ def _flows(history: MarketHistory, first: date, choice: Choice) -> tuple[dict[st
         return run
 
     found = {
+        "calendar": named(earnings_calendar_refresh, symbols=universe),
         "reconcile": named(reconcile),
         "manage": named(manage_positions),
         "strategy": named(FLOWS[name], params=params, universe=universe),

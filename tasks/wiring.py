@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,8 @@ class Wiring:
         from wsb_core.providers import SOURCES
 
         if any(DataKind.EARNINGS in SOURCES[name].kinds for name in self.settings.data_sources):
-            return StoredCalendar(self.history, self.clock.now)
+            age = timedelta(hours=self.settings.calendar_max_age_hours)
+            return StoredCalendar(self.history, self.clock.now, age)
         return NoEvents()
 
     @property

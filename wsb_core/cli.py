@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial, wraps
 from importlib.metadata import entry_points
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from wsb_core.domain.contracts import Instrument
     from wsb_core.domain.positions import Position
     from wsb_core.domain.quotes import Quote
+    from wsb_core.exchange.server.almanac import Almanac
     from wsb_core.ledger import Ledger
 
 app = typer.Typer(
@@ -327,9 +329,26 @@ def exchange_serve(
         DailyBarFeed(load(universe), seed=seed), began, ExchangeSettings(starting_cash=Cash(Decimal(cash)))
     )
     try:
-        run_forever(exchange, port=port, ready=lambda url: typer.echo(f"practice exchange at {url}"))
+        run_forever(
+            exchange,
+            port=port,
+            almanac=_almanac(),
+            ready=lambda url: typer.echo(f"practice exchange at {url}"),
+        )
     except OSError as error:
         raise ConfigError(f"--port {port} on 127.0.0.1 cannot be taken: {error.strerror or error}") from None
+
+
+def _almanac() -> Almanac:
+    """What the practice exchange knows of announcements: those of the demo extra, or none."""
+    from wsb_core.exchange.server.almanac import Almanac
+    from wsb_core.providers.packaged_earnings import packaged_dates
+
+    try:
+        dates = packaged_dates()
+    except ImportError:
+        return Almanac()
+    return Almanac({name: tuple(rows) for name, rows in groupby(dates, lambda one: one.underlying)})
 
 
 def _quotes(

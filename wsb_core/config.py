@@ -50,6 +50,9 @@ class Settings(BaseSettings):
         description="alpaca, polygon, yahoo, alpha_vantage, replay; the most trusted first",
     )
     history_dir: Path = Field(Path("var/history"), description="where bars, chains and calendars are kept")
+    calendar_max_age_hours: int = Field(
+        24, ge=1, le=336, description="oldest answer of an earnings calendar that still says anything"
+    )
     stock_feed: str = Field("sip", description="sip (needs the plan) or iex")
     option_feed: str = Field("opra", description="opra (needs the plan) or indicative")
     deadline_seconds: float = Field(10.0, gt=0, le=60, description="longest wait for one vendor call")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from tests.builders import a_report
 from wsb_core.domain.calendar import shift
 from wsb_core.domain.events import Announcement, EarningsDate, ReportTime
 from wsb_core.domain.ids import Underlying
-from wsb_core.domain.quotes import FeedClass, Provenance
-from wsb_core.market.earnings import ONE_REPORT, ChangeKind, announcements, changes
-from wsb_core.market.events import earnings_table
+from wsb_core.domain.quotes import Events, FeedClass, Provenance
+from wsb_core.market.earnings import ONE_REPORT, ChangeKind, announcements, changes, rows_of
+from wsb_core.market.events import StoredCalendar
+from wsb_core.market.history import HistoryStore, Whole
 from wsb_core.providers.packaged_earnings import packaged_dates
 
 AAPL, MSFT = Underlying("AAPL"), Underlying("MSFT")
@@ -171,14 +172,48 @@ def test_what_is_over_is_not_compared() -> None:
     assert changes([a_report(MAY_2)], [], date(2024, 5, 3)) == ()
 
 
-def test_a_name_is_covered_as_long_as_its_dates_go_on() -> None:
-    table = earnings_table([told(date(2023, 2, 1)), told(date(2023, 5, 4))], "table")
+READ_AT = datetime(2023, 4, 28, 11, tzinfo=UTC)
 
-    assert table.events(AAPL, date(2023, 1, 31)).earnings is None
-    assert [one.first for one in table.events(AAPL, date(2023, 4, 30)).earnings or ()] == [date(2023, 5, 4)]
-    assert table.events(AAPL, date(2023, 7, 1)).earnings == ()
-    assert table.events(AAPL, date(2023, 9, 1)).earnings is None
-    assert table.events(MSFT, date(2023, 4, 30)).earnings is None
+
+@pytest.fixture
+def calendar(tmp_path: Path) -> HistoryStore:
+    """Read on 2023-04-28: AAPL reports on May 4, MSFT does not before August."""
+    store = HistoryStore(tmp_path)
+    whole = Whole(("AAPL", "MSFT"), READ_AT.date(), date(2023, 7, 27), "one")
+    store.write("earnings", rows_of([told(date(2023, 5, 4))], "one"), READ_AT, whole=whole)
+    return store
+
+
+def events(store: HistoryStore, name: Underlying, on: date, hours: int = 4) -> Events:
+    return StoredCalendar(store, lambda: READ_AT + timedelta(hours=hours)).events(name, on)
+
+
+def test_a_calendar_tells_what_is_announced_and_what_is_not(calendar: HistoryStore) -> None:
+    on = READ_AT.date()
+
+    assert [one.first for one in events(calendar, AAPL, on).earnings or ()] == [date(2023, 5, 4)]
+    assert events(calendar, MSFT, on).earnings == ()
+    assert events(calendar, MSFT, on).since == on
+
+
+def test_a_name_that_no_source_covers_is_unknown(calendar: HistoryStore) -> None:
+    assert events(calendar, Underlying("GONE"), READ_AT.date()).earnings is None
+
+
+def test_an_old_calendar_and_one_that_ends_too_soon_say_nothing(calendar: HistoryStore) -> None:
+    assert events(calendar, AAPL, READ_AT.date(), hours=25).earnings is None
+    assert events(calendar, AAPL, date(2023, 7, 1)).earnings is None
+
+
+def test_a_date_that_the_source_took_back_is_gone(calendar: HistoryStore) -> None:
+    later = READ_AT + timedelta(hours=2)
+    whole = Whole(("AAPL",), READ_AT.date(), date(2023, 7, 27), "one")
+    calendar.write("earnings", rows_of([told(date(2023, 5, 9))], "one"), later, whole=whole)
+
+    before, after = (events(calendar, AAPL, READ_AT.date(), hours=h).earnings for h in (1, 3))
+
+    assert [one.first for one in before or ()] == [date(2023, 5, 4)]
+    assert [one.first for one in after or ()] == [date(2023, 5, 9)]
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from wsb_core.domain.events import Announcement, EarningsDate
 from wsb_core.domain.ids import Underlying
 from wsb_core.domain.quotes import Events
 
@@ -65,40 +63,3 @@ class NoEvents:
 
     def events(self, underlying: Underlying, on: date) -> Events:
         return Events(earnings=None)
-
-
-@dataclass(frozen=True)
-class EarningsTable:
-    """Announcements from a table, such as the one in the ``demo`` extra.
-
-    A name is covered on the days of its span in ``covered`` and on no other.
-    """
-
-    name: str
-    reports: Mapping[Underlying, tuple[Announcement, ...]]
-    covered: Mapping[Underlying, tuple[date, date]] = field(default_factory=dict)
-
-    def events(self, underlying: Underlying, on: date) -> Events:
-        first, last = self.covered.get(underlying, (date.max, date.min))
-        if not first <= on <= last:
-            return Events(earnings=None)
-        near = (one for one in self.reports.get(underlying, ()) if abs(one.first - on) <= WINDOW)
-        return Events(earnings=tuple(near))
-
-
-def earnings_table(
-    dates: Iterable[EarningsDate], name: str, covered: Mapping[Underlying, tuple[date, date]] | None = None
-) -> EarningsTable:
-    """The table of ``dates``.
-
-    Without ``covered`` a name is covered from its first date to 100 days after its last: a name
-    whose dates stop more than a quarter before a day says nothing of that day.
-    """
-    reports: dict[Underlying, tuple[Announcement, ...]] = {}
-    for one in announcements(dates):
-        reports[one.underlying] = (*reports.get(one.underlying, ()), one)
-    if covered is None:
-        covered = {
-            known: (found[0].first, found[-1].last + timedelta(days=100)) for known, found in reports.items()
-        }
-    return EarningsTable(name, reports, covered)

@@ -7,22 +7,12 @@ from datetime import UTC, datetime
 from wsb_core.domain.events import EarningsDate, ReportTime
 from wsb_core.domain.ids import Underlying
 from wsb_core.domain.quotes import FeedClass, Provenance
-from wsb_core.market.events import EventSource, NoEvents, earnings_table
 
 SOURCE = "HistoricalEarningsData 0.3, replayed"
 
 
-def packaged_earnings() -> EventSource:
-    """The package's 161 names; a source that knows nothing when the extra is not installed."""
-    try:
-        dates = packaged_dates()
-    except ImportError:
-        return NoEvents()
-    return earnings_table(dates, SOURCE)
-
-
 def packaged_dates() -> list[EarningsDate]:
-    """Every row of the package, with the time of day that its loader leaves out.
+    """Every announcement of its 161 names by name and day, with the time of day that its loader leaves out.
 
     Raises: ImportError when the extra is not installed.
     """
@@ -38,11 +28,12 @@ def packaged_dates() -> list[EarningsDate]:
     days = pd.to_datetime(told[0], format="%b %d, %Y")
     hours = pd.to_datetime(told[1], format="%I %p").dt.hour
     provenance = Provenance(SOURCE, FeedClass.REPLAYED, datetime(2026, 1, 15, tzinfo=UTC))
-    return [
+    found = [
         EarningsDate(Underlying(symbol), day.date(), _time(hour), None, provenance)
         for symbol, day, hour in zip(frame["symbol"], days, hours, strict=True)
         if day == day
     ]
+    return sorted(found, key=lambda one: (one.underlying, one.day))
 
 
 def _time(hour: float) -> ReportTime:
