@@ -102,8 +102,9 @@ def show_earnings(run: Collection, told: Told, found: Sequence[Change], symbols:
     )
     _alert(run, [each for each in found if each.matters])
     gone = f"; no answer from {', '.join(told.failed)}" if told.failed else ""
-    upset = sum(each.matters and each.before is not None for each in found)
-    return f"{len(calendar)} reports of {len(symbols)} names, {upset} changed{gone}"
+    new = sum(each.before is None for each in found)
+    changed = sum(each.matters and each.before is not None for each in found)
+    return f"{len(calendar)} reports of {len(symbols)} names, {new} new, {changed} changed{gone}"
 
 
 def _calendar(run: Collection, symbols: Sequence[Underlying]) -> tuple[Announcement, ...]:

@@ -55,7 +55,7 @@ def test_a_first_refresh_stores_what_both_sources_say_and_shows_it(stage: Stage)
     state = refresh(stage)
 
     assert state.is_completed(), state.message
-    assert state.message == "2 reports of 2 names, 0 changed"
+    assert state.message == "2 reports of 2 names, 2 new, 0 changed"
     [shown] = artifacts("earnings-calendar")[-1:]
     assert '"sources": "alpha_vantage, yahoo"' in shown["data"]
     assert '"certain": "yes"' in shown["data"]
@@ -70,7 +70,7 @@ def test_a_moved_report_of_a_held_name_is_told_and_closes_the_position_in_time(s
 
     moved = refresh(stage)
 
-    assert moved.message == "2 reports of 2 names, 1 changed"
+    assert moved.message == "2 reports of 2 names, 0 new, 1 changed"
     assert "Earnings dates changed, AAPL held" in stage.slack.titles()[-1]
     stage.at(shift(DIP, 1), "09:20").reconcile()
     stage.at(shift(DIP, 1), "15:46").manage()

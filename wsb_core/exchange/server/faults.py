@@ -42,6 +42,8 @@ class FaultKind(StrEnum):
     """Time stamps of quotes are ``seconds`` older."""
     QUOTES_CROSSED = "quotes_crossed"
     QUOTES_ZERO = "quotes_zero"
+    QUOTES_OFF = "quotes_off"
+    """Both sides are ``factor`` times what they should be: a price that looks fine and is wrong."""
     GREEKS_ABSENT = "greeks_absent"
     SHORT_PAGE = "short_page"
     """Half the rows that were asked for, though more exist."""
@@ -64,7 +66,7 @@ class Fault(BaseModel):
 
     ``times`` None is "from then on, until cleared". ``path`` is a regular expression searched in
     the request's path. Events of a stream match the method WS and the stream's path. ``seconds``
-    are an hour unless given.
+    are an hour unless given, ``factor`` is 1.1.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,6 +80,7 @@ class Fault(BaseModel):
     status: int = Field(504, ge=400, le=599)
     body: Any = None
     seconds: float = Field(3600.0, ge=0)
+    factor: float = Field(1.1, gt=0)
     when: str = Field("before", pattern="^(before|after)$")
     headers: bool = True
 
@@ -277,6 +280,9 @@ def alter(fault: Fault, body: Any) -> Any:
 def _wrong_quote(fault: Fault, quote: dict[str, Any], spelled: Spelling) -> dict[str, Any]:
     if fault.kind is FaultKind.QUOTES_ZERO:
         return quote | dict.fromkeys(spelled[:4], 0)
+    if fault.kind is FaultKind.QUOTES_OFF:
+        sides = (spelled.bid, spelled.ask)
+        return quote | {side: round(quote[side] * fault.factor, 4) for side in sides if quote[side]}
     if fault.kind is FaultKind.QUOTES_CROSSED:
         # A locked quote would not look crossed after a swap alone.
         return quote | {spelled.bid: round(quote[spelled.ask] + 0.01, 4), spelled.ask: quote[spelled.bid]}
@@ -308,11 +314,14 @@ _BEHAVIOURS: dict[FaultKind, Callable[[Fault, Handler, web.Request], Awaitable[w
     FaultKind.QUOTES_STALE: _altered,
     FaultKind.QUOTES_CROSSED: _altered,
     FaultKind.QUOTES_ZERO: _altered,
+    FaultKind.QUOTES_OFF: _altered,
     FaultKind.GREEKS_ABSENT: _altered,
     FaultKind.SHORT_PAGE: _short_page,
     FaultKind.REPEAT_PAGE_TOKEN: _altered,
 }
-BODY_FAULTS = frozenset({FaultKind.QUOTES_STALE, FaultKind.QUOTES_CROSSED, FaultKind.QUOTES_ZERO})
+BODY_FAULTS = frozenset(
+    {FaultKind.QUOTES_STALE, FaultKind.QUOTES_CROSSED, FaultKind.QUOTES_ZERO, FaultKind.QUOTES_OFF}
+)
 
 
 def with_faults(faults: tuple[Fault, ...], handler: Handler) -> Handler:
