@@ -7,7 +7,13 @@ from typing import Any
 from prefect import State, flow
 from prefect.states import Completed
 
-from tasks.collect import AROUND_THIRTY, check_recorded, fetch_recorded, keep_volatilities
+from tasks.collect import (
+    AROUND_THIRTY,
+    check_recorded,
+    check_volatilities,
+    fetch_recorded,
+    keep_volatilities,
+)
 from tasks.desk import open_collection, watched
 from tasks.notify import alert_failure
 from tasks.record import finish
@@ -21,5 +27,5 @@ def iv_history(symbols: list[str] | None = None) -> State[Any]:
     if not run.trading:
         return Completed(name="Skipped", message=finish(run, "skipped", "the market is closed"))
     names = watched() if symbols is None else [Underlying(name) for name in symbols]
-    found = check_recorded(run, fetch_recorded(run, names, AROUND_THIRTY))
+    found = check_volatilities(run, check_recorded(run, fetch_recorded(run, names, AROUND_THIRTY)))
     return Completed(message=finish(run, "completed", keep_volatilities(run, found)))

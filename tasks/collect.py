@@ -124,6 +124,21 @@ def check_recorded(run: Collection, quoted: Quoted) -> Recorded:
     return Recorded(judged.chains, judged.spots, {each.underlying: each.rule for each in judged.refused})
 
 
+@task(**CHECK)
+def check_volatilities(run: Collection, found: Recorded) -> Recorded:
+    """Chains whose volatilities fit their prices, each other and parity.
+
+    Raises: CheckFailed when more than half of them do not.
+    """
+    if not found.chains:
+        return found
+    with kept(run):
+        checked = data_checks.check_smiles(found.chains, found.spots, at=run.as_of)
+    keep(run, checked.report)
+    out = {Underlying(each.ticker): each.expectation for each in checked.report.quarantined}
+    return Recorded(checked.chains, found.spots, {**found.refused, **out})
+
+
 @task(**ONCE)
 def keep_chains(run: Collection, found: Recorded) -> str:
     """One snapshot of every chain into the store, in one write."""
