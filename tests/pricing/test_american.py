@@ -143,8 +143,8 @@ def test_is_worth_at_least_the_european_option_and_exercise_and_at_most_what_it_
         assert found.price >= european(*book).price - 1e-9
         assert found.price >= _intrinsic(100.0, strike, is_call) - 1e-9
         assert found.price <= (100.0 if is_call else strike)
-        assert 0.0 <= (found.delta if is_call else -found.delta) <= 1.0 + 1e-4
-        assert found.gamma >= 0.0
+        assert -1e-12 <= (found.delta if is_call else -found.delta) <= 1.0 + 1e-4
+        assert found.gamma >= -1e-12
         assert found.vega >= -1e-6
 
 
