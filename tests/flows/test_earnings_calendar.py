@@ -17,7 +17,7 @@ from wsb_core.exchange.server.almanac import Almanac
 pytestmark = pytest.mark.prefect
 
 KNOWN = Provenance("table", FeedClass.REPLAYED, datetime(2012, 1, 1, tzinfo=UTC))
-FAR, SOON = shift(DIP, 20), shift(DIP, 2)
+FAR, SOON = shift(DIP, 14), shift(DIP, 2)
 WATCHFUL = PARAMS.model_copy(update={"allow_unknown_earnings": False})
 
 
