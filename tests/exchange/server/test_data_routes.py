@@ -75,10 +75,10 @@ def test_daily_bars_before_the_open_show_nothing_of_today(stocks, control):
 
 def test_bars_come_in_pages_sorted_by_symbol(url):
     asked = {"symbols": "MSFT,AAPL,NOPE", "timeframe": "1Day", "start": "2026-02-24", "limit": 3}
-    first = requests.get(f"{url}/v2/stocks/bars", asked, headers=HEADERS, timeout=5).json()
+    first = requests.get(f"{url}/v2/stocks/bars", asked, headers=HEADERS, timeout=60).json()
 
     asked["page_token"] = first["next_page_token"]
-    second = requests.get(f"{url}/v2/stocks/bars", asked, headers=HEADERS, timeout=5).json()
+    second = requests.get(f"{url}/v2/stocks/bars", asked, headers=HEADERS, timeout=60).json()
 
     assert {symbol: len(bars) for symbol, bars in first["bars"].items()} == {"AAPL": 3}
     assert {symbol: len(bars) for symbol, bars in second["bars"].items()} == {"AAPL": 2, "MSFT": 1}
@@ -136,7 +136,7 @@ def test_minute_bars_are_the_completed_minutes(stocks):
 def test_a_timeframe_that_is_not_kept_is_refused(url):
     asked = {"symbols": "AAPL", "timeframe": "1Hour"}
 
-    reply = requests.get(f"{url}/v2/stocks/bars", asked, headers=HEADERS, timeout=5)
+    reply = requests.get(f"{url}/v2/stocks/bars", asked, headers=HEADERS, timeout=60)
 
     assert reply.status_code == 400
     assert "timeframe" in reply.json()["message"]
@@ -196,10 +196,10 @@ def test_a_chain_of_several_pages_comes_whole(options):
 
 def test_the_pages_of_a_chain_do_not_overlap(url):
     where, asked = f"{url}/v1beta1/options/snapshots/AAPL", {"limit": 40}
-    first = requests.get(where, asked, headers=HEADERS, timeout=5).json()
+    first = requests.get(where, asked, headers=HEADERS, timeout=60).json()
 
     asked["page_token"] = first["next_page_token"]
-    second = requests.get(where, asked, headers=HEADERS, timeout=5).json()
+    second = requests.get(where, asked, headers=HEADERS, timeout=60).json()
 
     assert (len(first["snapshots"]), len(second["snapshots"]), second["next_page_token"]) == (40, 32, None)
     assert not set(first["snapshots"]) & set(second["snapshots"])
@@ -304,20 +304,20 @@ def test_there_is_no_news(url):
     ],
 )
 def test_data_answers_say_what_they_are_worth(url, path, feed):
-    reply = requests.get(url + path, headers=HEADERS, timeout=5)
+    reply = requests.get(url + path, headers=HEADERS, timeout=60)
 
     assert reply.headers["X-WSB-Feed"] == feed
 
 
 def test_data_routes_ask_for_the_keys(url):
-    reply = requests.get(f"{url}/v2/stocks/quotes/latest?symbols=AAPL", timeout=5)
+    reply = requests.get(f"{url}/v2/stocks/quotes/latest?symbols=AAPL", timeout=60)
 
     assert (reply.status_code, reply.json()) == (401, {"message": "unauthorized."})
 
 
 @pytest.mark.parametrize("query", ["", "symbols=AAPL&feed=cable", "symbols=AAPL&limit=0&timeframe=1Day"])
 def test_a_data_request_that_cannot_be_read_is_refused(url, query):
-    reply = requests.get(f"{url}/v2/stocks/bars?{query}", headers=HEADERS, timeout=5)
+    reply = requests.get(f"{url}/v2/stocks/bars?{query}", headers=HEADERS, timeout=60)
 
     assert reply.status_code == 400
     assert set(reply.json()) == {"message"}
