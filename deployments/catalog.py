@@ -16,6 +16,7 @@ TIMEZONE = "America/New_York"
 START_LAG_MINUTES = 1
 """Runs are created a little into their window: a worker needs some seconds to start one."""
 DATA = ("data",)
+CONTROL = ("control",)
 _FULL_DAY, _HALF_DAY = date(2025, 11, 26), date(2025, 11, 28)
 
 
@@ -29,7 +30,10 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A flow with its schedules. A second run while one is going is cancelled, never queued behind it."""
+    """A flow with its schedules, or with none when people start it.
+
+    A second run of one that goes ``alone`` is cancelled while the first is going, never queued behind it.
+    """
 
     name: str
     entrypoint: str
@@ -37,6 +41,7 @@ class Deployment:
     schedules: tuple[Schedule, ...]
     tags: tuple[str, ...] = ("trading",)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    alone: bool = True
 
 
 def strategy_deployment(strategy: AnyStrategy) -> Deployment:
@@ -85,6 +90,29 @@ SYSTEM = (
             Schedule("session", "3,18,33,48 9-15 * * 1-5"),
             Schedule("post-close", "20 16 * * 1-5"),
         ),
+    ),
+    Deployment(
+        "halt",
+        "flows/control.py:halt",
+        "Stop entries and cancel those that are working, of one strategy or all; flatten closes everything.",
+        (),
+        tags=CONTROL,
+        alone=False,
+    ),
+    Deployment(
+        "resume",
+        "flows/control.py:resume",
+        "Lift the halts of a strategy or of all; a hard one asks a person first.",
+        (),
+        tags=CONTROL,
+        alone=False,
+    ),
+    Deployment(
+        "drill",
+        "flows/drill.py:drill",
+        "The kill switch, tried on an exchange and a ledger of its own.",
+        (Schedule("morning", "50 6 * * 1-5"),),
+        tags=CONTROL,
     ),
     Deployment(
         "corporate-actions",

@@ -174,7 +174,7 @@ def _reconciliation(w: Wiring) -> page.Reconciliation:
     last = w.ledger.last_reconciliation(w.account)
     if last is None:
         return page.Reconciliation(None)
-    unexplained = [b for b in last.breaks if b["explained_by"] in ("", "None")]
+    unexplained = [b for b in last.breaks if b["halts"] == "yes"]
     return page.Reconciliation(last.clean, last.at, tuple(f"{b['kind']} {b['key']}" for b in unexplained))
 
 

@@ -27,6 +27,7 @@ def render() -> str:
 
 
 def _entry(deployment: Deployment) -> dict[str, Any]:
+    alone = {"concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"}}
     return {
         "name": deployment.name,
         "entrypoint": deployment.entrypoint,
@@ -38,7 +39,7 @@ def _entry(deployment: Deployment) -> dict[str, Any]:
             {"slug": schedule.slug, "cron": schedule.cron, "timezone": TIMEZONE, "active": True}
             for schedule in deployment.schedules
         ],
-        "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
+        **(alone if deployment.alone else {}),
         "work_pool": {"name": WORK_POOL, "work_queue_name": "default"},
     }
 

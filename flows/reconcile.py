@@ -9,6 +9,7 @@ from prefect.states import Completed
 
 from tasks.book import act_on_breaks, reconcile_account
 from tasks.desk import open_books
+from tasks.halts import watch_account
 from tasks.notify import alert_failure
 from tasks.record import finish
 
@@ -18,5 +19,6 @@ def reconcile() -> State[Any]:
     """Take over the broker's news and compare; an unexplained difference halts entries and fails the run."""
     desk = open_books("reconcile")
     found = reconcile_account(desk)
+    watch_account(desk, found.account)
     act_on_breaks(desk, found)
     return Completed(message=finish(desk, "completed", found.summary))

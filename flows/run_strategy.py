@@ -8,10 +8,12 @@ from typing import Any
 from prefect import Flow, State, flow
 from prefect.states import Completed
 
+from tasks.approve import ask_approval
 from tasks.book import load_book
 from tasks.checks import check_account, check_bars, check_chains
 from tasks.decide import propose_orders, review_orders, screen_universe
 from tasks.desk import Closed, open_desk
+from tasks.inputs import keep_inputs
 from tasks.market import fetch_bars, fetch_chains
 from tasks.notify import alert_failure
 from tasks.orders import place_orders
@@ -31,7 +33,7 @@ def run_strategy(
     desk = open_desk(strategy.name, strategy, params)
     if isinstance(desk, Closed):
         return Completed(name="Skipped", message=desk.reason)
-    book = load_book(desk)
+    book = load_book(desk, strategy.name)
     check_account(desk, book)
     needs = strategy.needs(params)
     fetched = fetch_bars(desk, universe, needs)
@@ -41,9 +43,12 @@ def run_strategy(
     checked = check_chains(desk, quoted, bars)
     proposals, not_proposed = propose_orders(strategy, params, checked.markets, book)
     orders, refused = review_orders(desk, strategy, proposals, book)
-    placed = () if dry_run else place_orders(desk, orders, checked.markets)
-    refusals = (*screened.refused, *checked.refused, *not_proposed, *refused)
-    message = record_run(desk, strategy, params, refusals, orders, placed, checked)
+    unwanted = (*not_proposed, *refused)
+    keep_inputs(desk, strategy, params, bars, checked, book, screened, proposals, orders, unwanted)
+    allowed, denied = (orders, ()) if dry_run else ask_approval(desk, orders)
+    placed = () if dry_run else place_orders(desk, allowed, checked.markets)
+    refusals = (*screened.refused, *checked.refused, *unwanted, *denied)
+    message = record_run(desk, strategy, params, refusals, allowed, placed, checked)
     return Completed(message=message)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prefect import task
@@ -12,13 +12,16 @@ from tasks.desk import Desk
 from tasks.market import read_held
 from tasks.retry import ONCE
 from tasks.wiring import wiring
+from wsb_core.decision import intent_key as key_of
+from wsb_core.decision import propose
 from wsb_core.domain.errors import Terminal
+from wsb_core.domain.halts import EVERYTHING, HaltKind
 from wsb_core.domain.ids import Price, StrategyName, Underlying
 from wsb_core.domain.orders import ApprovedOrder, Effect, IntentKey, Proposal, Refusal
 from wsb_core.domain.positions import Book, Position
 from wsb_core.domain.quotes import Market
 from wsb_core.domain.strategy import AnyStrategy, Close, Hold, Screen, StrategyParams
-from wsb_core.execution.ticket import package_quote, ticket
+from wsb_core.execution.ticket import package_quote
 from wsb_core.risk import RiskLimits, review
 from wsb_core.strategies import STRATEGIES, sectors
 
@@ -62,16 +65,7 @@ def propose_orders(
     strategy: AnyStrategy, params: StrategyParams, markets: Sequence[Market], book: Book
 ) -> tuple[tuple[Proposal, ...], tuple[Refusal, ...]]:
     """The strategy's wishes, each priced at the worst price its order may be walked to."""
-    proposals: list[Proposal] = []
-    refusals: list[Refusal] = []
-    for market in markets:
-        for wish in strategy.propose(market, book, params):
-            priced = ticket(wish, market) if isinstance(wish, Proposal) else wish
-            if isinstance(priced, Proposal):
-                proposals.append(priced)
-            else:
-                refusals.append(priced)
-    return tuple(proposals), tuple(refusals)
+    return propose(strategy, params, markets, book)
 
 
 @task(**ONCE)
@@ -102,25 +96,25 @@ def review_batch(
 
 def intent_key(desk: Desk, strategy: StrategyName, proposal: Proposal) -> IntentKey:
     """The key of the decision that ``proposal`` is part of; nothing of the run is in it."""
-    closing = proposal.effect is Effect.CLOSE
-    return IntentKey(
-        account=desk.account,
-        strategy=strategy,
-        session=desk.session.day,
-        slot=desk.slot,
-        underlying=proposal.underlying,
-        action=f"close {proposal.structure.symbol}" if closing else "open",
-    )
+    return key_of(desk.account, desk.session.day, desk.slot, strategy, proposal)
 
 
 @task(**ONCE)
 def manage_book(book: Book, markets: Sequence[Market]) -> Managed:
-    """Ask each position's own strategy whether to keep it."""
-    return managed(book, markets)
+    """Ask each position's own strategy whether to keep it; a halt that flattens answers for it."""
+    return managed(book, markets, flattened())
 
 
-def managed(book: Book, markets: Sequence[Market]) -> Managed:
-    """The decision on each position; one with no market is held, and says so."""
+def flattened() -> Mapping[str, str]:
+    """Scopes that a halt wants closed, with its reason."""
+    return {h.scope: h.reason for h in wiring().ledger.halts() if h.kind is HaltKind.FLATTEN}
+
+
+def managed(book: Book, markets: Sequence[Market], flat: Mapping[str, str]) -> Managed:
+    """The decision on each position; one with no market is held, and says so.
+
+    ``flat`` are the scopes in which everything is closed, whatever its own rules say.
+    """
     by_name = {market.underlying: market for market in markets}
     exits, held = [], []
     for position in book.positions:
@@ -128,7 +122,7 @@ def managed(book: Book, markets: Sequence[Market]) -> Managed:
         if market is None:
             held.append((position, Hold("no checked market: nothing can be decided on it")))
             continue
-        decision = _decide(position, market)
+        decision = _flatten(position, flat) or _decide(position, market)
         if isinstance(decision, Close) and not _closing(book, position):
             exits.append(_exit(position, decision, market))
         else:
@@ -144,7 +138,7 @@ def confirm_exits(desk: Desk, book: Book, first: Managed) -> Managed:
         return first
     wiring().clock.sleep(max(waits).total_seconds())
     markets = judge_held(desk, book, read_held(desk, book)).markets
-    return confirmed(first, managed(book, markets))
+    return confirmed(first, managed(book, markets, flattened()))
 
 
 @task(**ONCE)
@@ -174,6 +168,11 @@ def confirmed(first: Managed, second: Managed) -> Managed:
         if e.decision.confirm is None or (e.position.structure, e.decision.rule) in fired
     )
     return Managed(kept, second.held)
+
+
+def _flatten(position: Position, flat: Mapping[str, str]) -> Close | None:
+    why = flat.get(position.strategy, flat.get(EVERYTHING))
+    return None if why is None else Close("flatten", why, urgent=True)
 
 
 def _decide(position: Position, market: Market) -> Hold | Close:

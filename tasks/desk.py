@@ -11,16 +11,22 @@ from prefect import task
 from prefect.runtime import flow_run
 from pydantic import BaseModel
 
+from tasks.notify import notify
 from tasks.retry import ONCE
 from tasks.wiring import Wiring, wiring
 from wsb_core import __version__
+from wsb_core.control import require_mode
 from wsb_core.domain.calendar import NEW_YORK, Session, session_on
-from wsb_core.domain.errors import NotArmed, ReconciliationBreak
+from wsb_core.domain.errors import LeaseLost, NotArmed, ReconciliationBreak
 from wsb_core.domain.ids import AccountId, RunId, StrategyName, Underlying
 from wsb_core.domain.strategy import AnyStrategy
 from wsb_core.ledger import Lease
+from wsb_core.reconcile.compare import stops
 from wsb_core.reconcile.sync import opening_cash
 from wsb_core.strategies import STRATEGIES
+
+_SOON = timedelta(hours=1)
+_LEASE_POLL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +113,23 @@ def open_desk(flow: str, strategy: AnyStrategy, params: BaseModel) -> Desk | Clo
             w, flow, now, strategy.name, params, f"halted ({worst.kind}, {worst.scope}): {worst.reason}"
         )
     _require_armed(w, now)
-    _require_reconciled(w, now)
+    _require_reconciled(w, now, strategy.name)
     return _open(w, flow, session, slot.name, now, strategy.name, params)
 
 
 @task(**ONCE)
 def open_exit_desk(flow: str) -> Desk | Closed:
-    """Open the desk for exits: session, lease and arming count; no halt and no entry gate does."""
+    """Open the desk for exits: session, lease and arming count; no halt and no entry gate does.
+
+    An arming that runs out within the hour is told: without one no exit is sent either.
+    """
     w = wiring()
     now = w.clock.now()
     session = _session(w, now)
     if session is None or not session.is_open(now):
         return _closed(w, flow, now, None, None, f"market closed at {_local(now)}")
     _require_armed(w, now)
+    _warn_of_the_end(w, now)
     local = now.astimezone(NEW_YORK)
     slot = f"exit-{local:%H}{local.minute // 5 * 5:02d}"
     return _open(w, flow, session, slot, now, None, None)
@@ -165,22 +175,40 @@ def _local(at: datetime) -> str:
 
 
 def _require_armed(w: Wiring, now: datetime) -> None:
+    """NotArmed before anything is fetched; the ledger asks again at every send."""
+    require_mode(w.ledger, w.account, w.settings.mode)
     if w.settings.mode != "live":
         return
     until = w.ledger.armed_until(w.account)
     if until is None or until <= now:
         raise NotArmed(
-            f"live trading of {w.account} is not armed (last arming: {until}); arm it or use another mode"
+            f"live trading of {w.account} is not armed (last arming: {until}): wsb arm, or another mode"
         )
 
 
-def _require_reconciled(w: Wiring, now: datetime) -> None:
+def _warn_of_the_end(w: Wiring, now: datetime) -> None:
+    until = w.ledger.armed_until(w.account) if w.settings.mode == "live" else None
+    if until is None or until - now > _SOON:
+        return
+    notify(
+        key=f"arming:{w.account}:{until.isoformat()}",
+        severity="critical",
+        title=f"Arming of {w.account} runs out at {_local(until)}",
+        what="After that no order of this account is sent, exits included.",
+        do="Arm it again: wsb arm --for 8h --by NAME, or close what must not stay unwatched.",
+    )
+
+
+def _require_reconciled(w: Wiring, now: datetime, strategy: StrategyName) -> None:
     last = w.ledger.last_reconciliation(w.account)
     limit = timedelta(minutes=w.settings.reconcile_max_age_minutes)
     if last is None:
         raise ReconciliationBreak(f"{w.account} was never reconciled: run the flow reconcile first")
-    if not last.clean:
-        raise ReconciliationBreak(f"the reconciliation at {_local(last.at)} found unexplained differences")
+    against = stops(last.breaks, strategy)
+    if against:
+        raise ReconciliationBreak(
+            f"the reconciliation at {_local(last.at)} found unexplained differences: {', '.join(against)}"
+        )
     if now - last.at > limit:
         minutes = (now - last.at).total_seconds() / 60
         raise ReconciliationBreak(f"last clean reconciliation is {minutes:.0f} minutes old, over {limit}")
@@ -195,12 +223,31 @@ def _open(
     strategy: StrategyName | None,
     params: BaseModel | None,
 ) -> Desk:
+    require_mode(w.ledger, w.account, w.settings.mode)
     if w.ledger.opened_at(w.account) is None:
         w.ledger.open_account(w.account, w.settings.mode, opening_cash(w.broker), now)
     _start(w, flow, session, slot, now, strategy, params)
-    ttl = timedelta(seconds=w.settings.lease_seconds)
-    lease = w.ledger.acquire_lease(w.account, w.settings.trader, now, ttl)
+    lease = take_lease(w)
     return Desk(run_id(), w.account, session, slot, now, lease)
+
+
+def take_lease(w: Wiring) -> Lease:
+    """The trader lease, waited for while another installation holds it, for so long as the settings say.
+
+    Raises: LeaseLost naming who holds it and until when.
+    """
+    ttl = timedelta(seconds=w.settings.lease_seconds)
+    patience = timedelta(seconds=w.settings.lease_wait_seconds)
+    began = now = w.clock.now()
+    while True:
+        try:
+            return w.ledger.acquire_lease(w.account, w.settings.trader, now, ttl)
+        except LeaseLost as taken:
+            left = began + patience - now
+            if left <= timedelta(0):
+                raise LeaseLost(f"{taken} (waited {patience.total_seconds():.0f} s for it)") from None
+        w.clock.sleep(min(_LEASE_POLL_SECONDS, left.total_seconds()))
+        now = w.clock.now()
 
 
 def _start(

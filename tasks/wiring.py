@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -61,7 +61,11 @@ class Wiring:
     def broker(self) -> Broker:
         from wsb_core.brokers import open_broker
 
-        return open_broker(**self.settings.broker_access())
+        return open_broker(**self.settings.broker_access(), tap=self._record)
+
+    def _record(self, exchanged: Mapping[str, Any]) -> None:
+        """A request to the broker and its answer, into the chain with the next thing that is written."""
+        self.ledger.say("exchange", exchanged, WallClock().now())
 
     @cached_property
     def data(self) -> Router:

@@ -10,6 +10,7 @@ import getpass
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
@@ -190,6 +191,22 @@ def why(session: DayOption = None, strategy: StrategyOption = None, as_json: Jso
 
 @app.command()
 @plainly
+def replay(run: Annotated[str, typer.Argument(help="a run's id, or the beginning of it")]) -> None:
+    """Make a run's decision again out of its recorded inputs, and show any difference.
+
+    Ends with code 1 when something is decided differently now. Example: wsb replay 0f3c
+    """
+    from wsb_core.replay import replay as decide_again
+
+    found = decide_again(_ledger(read_settings()), run)
+    for line in (*found.notes, *found.differences):
+        typer.echo(line)
+    typer.echo(f"{found.steps} steps: " + ("decided the same" if found.same else "decided DIFFERENTLY"))
+    raise typer.Exit(0 if found.same else 1)
+
+
+@app.command()
+@plainly
 def orders(session: DayOption = None, strategy: StrategyOption = None, as_json: JsonFlag = False) -> None:
     """Orders of a session (all of them when none is named), those in doubt first."""
     from wsb_core import desk
@@ -230,27 +247,165 @@ def positions(as_json: JsonFlag = False) -> None:
 def halt(
     scope: Annotated[str, typer.Argument(help="a strategy's name, or all")],
     reason: Annotated[str, typer.Option("--reason", help="why, for the record")],
-    kind: Annotated[str, typer.Option("--kind", help="pause or reduce_only")] = "pause",
+    kind: Annotated[str, typer.Option("--kind", help="pause, reduce_only or flatten")] = "pause",
 ) -> None:
-    """Stop entries; exits go on. It holds until somebody resumes.
+    """Stop entries, and cancel those that are working; exits go on. It holds until somebody resumes.
+
+    A pause is lifted by `wsb resume`. After reduce_only and flatten that command wants to know why.
+    Flatten closes everything in scope through the next run of manage-positions.
 
     Example: wsb halt all --reason "fed day"
     """
-    from wsb_core.ledger import HaltKind
+    from wsb_core.domain.halts import HaltKind
 
-    if kind not in (HaltKind.PAUSE, HaltKind.REDUCE_ONLY):
-        raise ConfigError(f"--kind must be pause or reduce_only, not {kind!r}")
-    name = _scope(scope)
-    _ledger(read_settings()).set_halt(name, kind, reason, _who(), datetime.now(UTC))
-    typer.echo(f"halted {scope} ({kind}): entries stop now, exits go on; resume with: wsb resume {scope}")
+    if kind not in (HaltKind.PAUSE, HaltKind.REDUCE_ONLY, HaltKind.FLATTEN):
+        raise ConfigError(f"--kind must be pause, reduce_only or flatten, not {kind!r}")
+    name, settings = _scope(scope), read_settings()
+    ledger = _ledger(settings)
+    made = ledger.set_halt(name, kind, reason, _who(), datetime.now(UTC))
+    more = " --confirm --why '...'" if made.hard else ""
+    typer.echo(
+        f"halted {scope} ({kind}): entries stop now, exits go on; resume with: wsb resume {scope}{more}"
+    )
+    _tell_of(ledger, f"halt:{made.id}", f"Halted: {scope} ({kind})", f"{made.by}: {reason}")
+    if kind == HaltKind.FLATTEN:
+        typer.echo(
+            "what is held is closed by the next run of manage-positions, within five minutes of an open "
+            "market; at once with: prefect deployment run manage-positions/manage-positions"
+        )
+    _stop_entries(settings, ledger, name)
 
 
 @app.command()
 @plainly
-def resume(scope: Annotated[str, typer.Argument(help="a strategy's name, or all")]) -> None:
-    """Lift the halts of a scope."""
-    lifted = _ledger(read_settings()).clear_halt(_scope(scope), _who(), datetime.now(UTC))
+def resume(
+    scope: Annotated[str, typer.Argument(help="a strategy's name, or all")],
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="you have looked at the positions and the books")
+    ] = False,
+    why: Annotated[str, typer.Option("--why", help="why a hard halt may be lifted, for the record")] = "",
+) -> None:
+    """Lift the halts of a scope. A hard one wants --confirm and --why.
+
+    Example: wsb resume all --confirm --why "the assignment explains it"
+    """
+    name = _scope(scope)
+    ledger = _ledger(read_settings())
+    listed = [h for h in ledger.halts() if h.scope == name]
+    if any(h.hard for h in listed) and not (confirm and why.strip()):
+        for each in listed:
+            typer.echo(f"{each.kind} by {each.by} at {each.at:%Y-%m-%d %H:%M} UTC: {each.reason}", err=True)
+        raise ConfigError(
+            f"{scope} is under a hard halt: look at `wsb positions` and the last reconciliation, then: "
+            f'wsb resume {scope} --confirm --why "..."'
+        )
+    lifted = ledger.clear_halt(name, _who(), datetime.now(UTC), why=why)
+    for each in listed:
+        _tell_of(
+            ledger, f"resumed:{each.id}", f"Resumed: {scope} ({each.kind})", f"{_who()}: {why or 'no words'}"
+        )
     typer.echo(f"lifted {lifted} halts of {scope}" if lifted else f"{scope} was not halted")
+
+
+@app.command()
+@plainly
+def arm(
+    span: Annotated[str, typer.Option("--for", help="how long: 8h, 90m; at most 24h")],
+    by: Annotated[str, typer.Option("--by", help="who arms it, for the record")],
+) -> None:
+    """Allow live orders until the time is over. Wants the account number typed in.
+
+    Mode, host, key and account have to agree; practice and paper send without arming, and may rehearse it.
+
+    Example: wsb arm --for 8h --by ann
+    """
+    from wsb_core import control
+    from wsb_core.brokers import open_broker
+
+    settings, length = read_settings(), control.parse_span(span)
+    ledger, account = _ledger(settings), AccountId(settings.account)
+    broker = open_broker(**settings.broker_access())
+    typed = typer.prompt(f"mode {settings.mode}, {settings.broker_url}: type the account number to arm it")
+    if typed.strip() != account:
+        raise ConfigError(f"{typed.strip()!r} is not the account of WSB_ACCOUNT: nothing was armed")
+    now = datetime.now(UTC)
+    control.arm(ledger, broker, account, now + length, by, now)
+    until = f"{now + length:%Y-%m-%d %H:%M} UTC"
+    _tell_of(
+        ledger, f"armed:{account}:{until}", f"Armed: {account} ({settings.mode})", f"By {by} until {until}"
+    )
+    needless = "" if settings.mode == "live" else f"; mode {settings.mode} sends without it"
+    typer.echo(f"armed {account} until {until} by {by}{needless}; take it back with: wsb disarm")
+
+
+@app.command()
+@plainly
+def disarm() -> None:
+    """Take the arming back: from now on nothing is sent to a live account, exits included."""
+    settings = read_settings()
+    ledger, account, now = _ledger(settings), AccountId(settings.account), datetime.now(UTC)
+    ledger.arm(account, now, _who(), now)
+    _tell_of(ledger, f"disarmed:{account}:{now.isoformat()}", f"Disarmed: {account}", f"By {_who()}")
+    typer.echo(f"disarmed {account}: nothing is sent to a live account until it is armed again")
+
+
+@app.command()
+@plainly
+def drill(
+    kind: Annotated[str, typer.Option("--kind", help="pause, reduce_only or flatten")] = "reduce_only",
+    workers: Annotated[int, typer.Option(help="how many work orders at once", min=1, max=16)] = 4,
+    as_json: JsonFlag = False,
+) -> None:
+    """Prove that a halt stops orders, and time it, on a practice exchange and a ledger of its own.
+
+    Ends with code 1 when an order was sent after the halt, one went on working, or an exit was stopped.
+    """
+    from wsb_core.domain.halts import HaltKind
+    from wsb_core.drill import run_drill
+
+    if kind not in (HaltKind.PAUSE, HaltKind.REDUCE_ONLY, HaltKind.FLATTEN):
+        raise ConfigError(f"--kind must be pause, reduce_only or flatten, not {kind!r}")
+    held = run_drill(workers=workers, kind=HaltKind(kind))
+    if as_json:
+        _json(held)
+    else:
+        for line in held.lines:
+            typer.echo(line)
+    raise typer.Exit(1 if held.problems else 0)
+
+
+class _WallClock:
+    """The machine's own time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def _stop_entries(settings: Settings, ledger: Ledger, scope: str) -> None:
+    """Cancel what the halt found working; a broker that cannot be asked is said and ends nothing."""
+    from wsb_core import control
+    from wsb_core.brokers import open_broker
+
+    account = AccountId(settings.account)
+    if ledger.opened_at(account) is None or not control.working_entries(ledger, account, scope):
+        return
+    try:
+        broker = open_broker(**settings.broker_access())
+        stopped = control.stop_entries(ledger, broker, _WallClock(), account, scope, control.PATIENCE_SECONDS)
+    except WsbError as error:
+        typer.echo(f"working entries could not be cancelled ({error}): their runs cancel them themselves")
+        return
+    typer.echo(stopped.text)
+
+
+def _tell_of(ledger: Ledger, key: str, title: str, what: str) -> None:
+    """Into the outbox: the next run of any flow posts it."""
+    from wsb_core.alerts import Alert, AlertSeverity, record
+
+    record(ledger, Alert(AlertSeverity.WARNING, title, what, "", "", datetime.now(UTC)), key=key)
 
 
 @ledger_app.command("init")

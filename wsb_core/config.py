@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,13 @@ class Mode(StrEnum):
     PRACTICE = "practice"
     PAPER = "paper"
     LIVE = "live"
+
+
+class HardLossKind(StrEnum):
+    """What the desk does past the hard limit on a day's loss."""
+
+    PAUSE = "pause"
+    FLATTEN = "flatten"
 
 
 class Settings(BaseSettings):
@@ -56,7 +64,18 @@ class Settings(BaseSettings):
     stock_feed: str = Field("sip", description="sip (needs the plan) or iex")
     option_feed: str = Field("opra", description="opra (needs the plan) or indicative")
     deadline_seconds: float = Field(10.0, gt=0, le=60, description="longest wait for one vendor call")
-    lease_seconds: int = Field(120, ge=15, le=3600, description="life of the trader lease between renewals")
+    lease_seconds: int = Field(120, ge=60, le=3600, description="life of the trader lease between renewals")
+    lease_wait_seconds: int = Field(
+        30, ge=0, le=600, description="how long a second installation waits for the trader lease"
+    )
+    approval_above: Decimal | None = Field(
+        None, ge=0, description="dollars of notional above which an entry asks a person; empty: never"
+    )
+    approval_seconds: int = Field(300, ge=10, le=600, description="how long that question waits for a yes")
+    hard_loss_kind: HardLossKind = Field(
+        HardLossKind.PAUSE, description="pause or flatten: what a day's hard loss limit does"
+    )
+    market_gauge: str = Field("SPY", description="whose bars show a volatility spike or unusual volume")
     sectors_file: Path | None = Field(
         None, description="YAML of sector: [tickers]; default: the list that comes with the program"
     )

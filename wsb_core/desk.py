@@ -168,10 +168,17 @@ def trades(ledger: Ledger, account: AccountId) -> tuple[Trade, ...]:
                 opened_at=first.opened_at,
                 reason=reasons.get((first.structure.symbol, session), ""),
                 profit=Cash(sum((part.pnl for part in parts), start=Cash(first.pnl * 0))),
+                fees=_known_fees(parts),
                 exits=tuple(Exit(p.closed_at, p.quantity, p.exit, p.exit_rule) for p in parts),
             )
         )
     return (*done, *(_still_open(p) for p in ledger.positions(account)))
+
+
+def _known_fees(parts: Sequence[ClosedTrade]) -> Cash | None:
+    """Fees that the broker's rows tie to the trade; None when none do."""
+    fees = sum((part.fees for part in parts), start=Cash(parts[0].fees * 0))
+    return Cash(fees) if fees else None
 
 
 def _still_open(position: Position) -> Trade:

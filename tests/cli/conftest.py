@@ -35,8 +35,8 @@ def desk_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def wsb() -> Wsb:
     """Runs ``wsb`` with these words."""
 
-    def run(*words: str) -> Result:
-        return CliRunner().invoke(app, list(words))
+    def run(*words: str, typed: str | None = None) -> Result:
+        return CliRunner().invoke(app, list(words), input=typed)
 
     return run
 

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,10 @@ from wsb_core.ledger import Decided, Ledger, migrations
 
 EARLIER = shift(DAY, -1)
 NEWEST = max(path.name[:4] for path in Path(migrations.__file__).parent.glob("versions/0*.py"))
-COMMANDS = {"doctor", "status", "why", "orders", "positions", "halt", "resume", "ledger", "exchange"}
+COMMANDS = {
+    *("doctor", "status", "why", "orders", "positions", "replay", "ledger", "exchange"),
+    *("halt", "resume", "arm", "disarm", "drill"),
+}
 
 
 def lines(result) -> list[str]:
@@ -126,20 +129,74 @@ class TestLedger:
         assert result.stdout.splitlines()[-1] == "the ledger does NOT hold together"
 
 
+@pytest.fixture
+def exchange(monkeypatch):
+    from tests.flows.stage import CASH, a_feed, ny
+    from tests.flows.stage import DIP as DIP_DAY
+    from wsb_core.exchange.engine import Exchange
+    from wsb_core.exchange.model import Settings as ExchangeSettings
+
+    made = Exchange(a_feed(), ny(DIP_DAY, "11:00"), ExchangeSettings(starting_cash=CASH))
+    with ServerThread(made) as url:
+        monkeypatch.setenv("WSB_PRACTICE_URL", url)
+        yield
+
+
 class TestHalts:
     @pytest.mark.parametrize(("scope", "stored"), [("all", "*"), ("wsb_dip_bot", "wsb_dip_bot")])
-    @pytest.mark.parametrize("kind", ["pause", "reduce_only"])
-    def test_a_halt_holds_until_it_is_lifted(self, wsb, ledger, scope, stored, kind):
-        halted = wsb("halt", scope, "--reason", "fed day", "--kind", kind)
+    def test_a_pause_holds_until_it_is_lifted(self, wsb, ledger, scope, stored):
+        halted = wsb("halt", scope, "--reason", "fed day")
         [halt] = ledger.halts()
         lifted = wsb("resume", scope)
 
         assert lines(halted) == [
-            f"halted {scope} ({kind}): entries stop now, exits go on; resume with: wsb resume {scope}"
+            f"halted {scope} (pause): entries stop now, exits go on; resume with: wsb resume {scope}"
         ]
-        assert (halt.scope, halt.kind, halt.reason) == (stored, kind, "fed day")
+        assert (halt.scope, halt.kind, halt.reason) == (stored, "pause", "fed day")
         assert lines(lifted) == [f"lifted 1 halts of {scope}"]
         assert ledger.halts() == ()
+
+    @pytest.mark.parametrize("kind", ["reduce_only", "flatten"])
+    @pytest.mark.parametrize("words", [(), ("--confirm",), ("--why", "looked"), ("--confirm", "--why", " ")])
+    def test_a_hard_halt_is_not_lifted_by_half_a_word(self, wsb, ledger, kind, words):
+        halted = wsb("halt", "all", "--reason", "books", "--kind", kind)
+
+        result = wsb("resume", "all", *words)
+
+        assert "resume with: wsb resume all --confirm --why" in halted.stdout
+        assert result.exit_code == 1
+        assert f"{kind} by" in result.stderr
+        assert 'wsb resume all --confirm --why "..."' in result.stderr
+        assert len(ledger.halts()) == 1
+
+    def test_a_hard_halt_is_lifted_by_someone_who_looked_and_says_why(self, wsb, ledger):
+        wsb("halt", "all", "--reason", "books", "--kind", "reduce_only")
+
+        result = wsb("resume", "all", "--confirm", "--why", "the dividend explains it")
+
+        assert lines(result) == ["lifted 1 halts of all"]
+        assert ledger.halts() == ()
+        assert any("the dividend explains it" in entry.payload for entry in ledger.audit_log())
+
+    def test_flatten_says_who_closes_and_when(self, wsb, ledger):
+        told = wsb("halt", "all", "--reason", "war", "--kind", "flatten").stdout
+
+        assert "closed by the next run of manage-positions" in told
+
+    def test_halting_and_resuming_are_told_to_the_channels(self, wsb, ledger):
+        wsb("halt", "all", "--reason", "fed day")
+        wsb("resume", "all")
+
+        titles = [alert.title for alert in ledger.pending_alerts(datetime.now(UTC))]
+        assert titles == ["Halted: all (pause)", "Resumed: all (pause)"]
+
+    def test_entries_that_cannot_be_cancelled_are_said_and_the_halt_stands(self, wsb, traded, monkeypatch):
+        monkeypatch.setattr("wsb_core.control.PATIENCE_SECONDS", 0.5)
+
+        result = wsb("halt", "all", "--reason", "fed day")
+
+        assert f"0 of 1 working entries are over; not confirmed: {traded.doubtful}" in result.stdout
+        assert [halt.kind for halt in traded.ledger.halts()] == ["pause"]
 
     def test_resuming_one_scope_leaves_the_other_halted(self, wsb, ledger):
         wsb("halt", "all", "--reason", "fed day")
@@ -165,6 +222,69 @@ class TestHalts:
         wsb("halt", "all", "--reason", "[/oops] [bold]why")
 
         assert "[/oops] [bold]why" in wsb("status").stdout
+
+
+class TestArming:
+    @pytest.fixture
+    def account(self, ledger) -> str:
+        from wsb_core.domain.ids import AccountId
+
+        ledger.open_account(AccountId("PRACTICE"), "practice", cash("10000"), NOON)
+        return "PRACTICE"
+
+    def test_it_takes_the_account_number_and_ends_with_its_time(self, wsb, ledger, account, exchange):
+        result = wsb("arm", "--for", "8h", "--by", "ann", typed="PRACTICE\n")
+        until = ledger.armed_until(account)
+
+        assert result.exit_code == 0, result.output
+        assert f"armed PRACTICE until {until:%Y-%m-%d %H:%M} UTC by ann" in result.stdout
+        assert timedelta(hours=7.9) < until - datetime.now(UTC) <= timedelta(hours=8)
+
+    def test_another_number_arms_nothing(self, wsb, ledger, account, exchange):
+        result = wsb("arm", "--for", "8h", "--by", "ann", typed="PRACTISE\n")
+
+        assert result.exit_code == 1
+        assert "'PRACTISE' is not the account of WSB_ACCOUNT: nothing was armed" in result.stderr
+        assert ledger.armed_until(account) is None
+
+    def test_a_broker_that_cannot_be_asked_arms_nothing(self, wsb, ledger, account):
+        result = wsb("arm", "--for", "8h", "--by", "ann", typed="PRACTICE\n")
+
+        assert result.exit_code == 1
+        assert ledger.armed_until(account) is None
+
+    def test_keys_of_another_mode_arm_nothing(self, wsb, ledger, account, monkeypatch):
+        monkeypatch.setenv("WSB_MODE", "live")
+        monkeypatch.setenv("ALPACA_API_KEY", "PKPAPER")
+        monkeypatch.setenv("ALPACA_SECRET_KEY", "x")
+
+        result = wsb("arm", "--for", "8h", "--by", "ann", typed="PRACTICE\n")
+
+        assert "mode live needs a key that starts with AK" in result.stderr
+        assert ledger.armed_until(account) is None
+
+    def test_disarming_ends_it_at_once(self, wsb, ledger, account, exchange):
+        wsb("arm", "--for", "8h", "--by", "ann", typed="PRACTICE\n")
+
+        result = wsb("disarm")
+
+        assert lines(result)[0].startswith("disarmed PRACTICE")
+        assert ledger.armed_until(account) <= datetime.now(UTC)
+
+
+class TestDrill:
+    @pytest.mark.parametrize(("late", "code"), [((), 0), (("wsb-1",), 1)])
+    def test_it_says_how_long_the_halt_took_and_ends_with_a_verdict(self, wsb, monkeypatch, late, code):
+        from wsb_core import drill
+        from wsb_core.domain.halts import HaltKind
+
+        found = drill.Drill(HaltKind.PAUSE, 4, 0.077, 8, 80, late, (), True, True)
+        monkeypatch.setattr(drill, "run_drill", lambda **words: found)
+
+        result = wsb("drill", "--kind", "pause")
+
+        assert "from the halt to the last order stopped: 77 ms" in result.stdout
+        assert result.exit_code == code
 
 
 class TestOnAnEmptyLedger:
@@ -244,18 +364,6 @@ class TestOnALedgerWithASessionInIt:
 
 
 class TestWithTheExchangeRunning:
-    @pytest.fixture
-    def exchange(self, monkeypatch):
-        from tests.flows.stage import CASH, a_feed, ny
-        from tests.flows.stage import DIP as DIP_DAY
-        from wsb_core.exchange.engine import Exchange
-        from wsb_core.exchange.model import Settings as ExchangeSettings
-
-        made = Exchange(a_feed(), ny(DIP_DAY, "11:00"), ExchangeSettings(starting_cash=CASH))
-        with ServerThread(made) as url:
-            monkeypatch.setenv("WSB_PRACTICE_URL", url)
-            yield
-
     def test_status_shows_what_the_broker_says(self, wsb, ledger, exchange):
         shown = wsb("status").stdout
 
@@ -295,7 +403,7 @@ class TestHelp:
 
         assert "Commands:" in result.output
 
-    @pytest.mark.parametrize("words", [("why",), ("halt",)], ids=" ".join)
+    @pytest.mark.parametrize("words", [("why",), ("halt",), ("resume",), ("arm",)], ids=" ".join)
     def test_a_command_that_needs_explaining_has_an_example(self, wsb, words):
         shown = " ".join(wsb(*words, "--help").stdout.split())
 

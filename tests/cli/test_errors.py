@@ -54,9 +54,9 @@ def test_an_unknown_strategy_is_answered_with_those_there_are(wsb, ledger, words
 
 
 def test_a_kind_of_halt_that_is_not_offered_is_named(wsb, ledger):
-    result = wsb("halt", "all", "--reason", "x", "--kind", "flatten")
+    result = wsb("halt", "all", "--reason", "x", "--kind", "hold")
 
-    assert said(result) == "--kind must be pause or reduce_only, not 'flatten'"
+    assert said(result) == "--kind must be pause, reduce_only or flatten, not 'hold'"
     assert ledger.halts() == ()
 
 
@@ -123,7 +123,7 @@ def test_a_ledger_in_a_folder_that_cannot_be_made_is_named_with_the_setting(wsb,
         ("WSB_MODE", "demo", "'practice', 'paper' or 'live'"),
         ("WSB_DEADLINE_SECONDS", "soon", "a valid number"),
         ("WSB_DEADLINE_SECONDS", "61", "less than or equal to 60"),
-        ("WSB_LEASE_SECONDS", "5", "greater than or equal to 15"),
+        ("WSB_LEASE_SECONDS", "5", "greater than or equal to 60"),
         ("WSB_ACCOUNT", "", "at least 1 character"),
     ],
 )

@@ -13,7 +13,7 @@ from wsb_core.domain.activities import Activity
 from wsb_core.domain.calendar import Session, session_on
 from wsb_core.domain.contracts import Instrument
 from wsb_core.domain.errors import OrderRejected, OutcomeUnknown, ProviderUnavailable
-from wsb_core.domain.ids import AccountId, BrokerOrderId, ClientOrderId, Price
+from wsb_core.domain.ids import AccountId, BrokerOrderId, Cash, ClientOrderId, Price
 from wsb_core.domain.orders import BrokerOrder, Fill, Order, OrderState
 from wsb_core.domain.ports import BrokerClock
 from wsb_core.domain.positions import AccountState, Holding
@@ -38,7 +38,10 @@ class Fate:
 
     at_once: int = 0
     on_cancel: int = 0
-    rejected: bool = False
+    rejected: str | None = None
+    """The words in which it is refused."""
+    status: tuple[str, OrderState] | None = None
+    """What a look-up tells of it instead of its true status."""
     silent: bool = False
     """Taken, and neither the request nor a look-up is answered."""
     stubborn: bool = False
@@ -55,6 +58,11 @@ class ScriptedBroker:
         self._orders: dict[ClientOrderId, BrokerOrder] = {}
         self._by_id: dict[BrokerOrderId, tuple[Order, Fate]] = {}
         self._executions: list[Fill] = []
+        self.power = "100000"
+        self.blind_looks = 0
+        """How many reads of the holdings still come before the broker's books know any fill."""
+        self.deaf = False
+        """Whether no look-up and no cancel is answered."""
 
     @property
     def account_id(self) -> AccountId:
@@ -72,9 +80,12 @@ class ScriptedBroker:
         return session_on(day)
 
     def account(self) -> AccountState:
-        return an_account()
+        return an_account(options_buying_power=Cash(Decimal(self.power)))
 
     def holdings(self) -> tuple[Holding, ...]:
+        if self.blind_looks:
+            self.blind_looks -= 1
+            return ()
         held: dict[Instrument, Decimal] = {}
         for fill in self._executions:
             held[fill.instrument] = held.get(fill.instrument, Decimal(0)) + fill.quantity
@@ -88,15 +99,18 @@ class ScriptedBroker:
 
     def order_by_client_id(self, client_order_id: ClientOrderId) -> BrokerOrder | None:
         found = self._orders.get(client_order_id)
-        if found is not None and self._by_id[found.broker_order_id][1].silent:
+        fate = None if found is None else self._by_id[found.broker_order_id][1]
+        if self.deaf or (fate is not None and fate.silent):
             raise ProviderUnavailable(f"{client_order_id}: no answer")
+        if found is not None and fate is not None and fate.status is not None:
+            return replace(found, raw_status=fate.status[0], state=fate.status[1])
         return found
 
     def submit(self, order: Order) -> BrokerOrder:
         self.sent.append(order)
         fate = self._fates.pop(0) if self._fates else Fate()
-        if fate.rejected:
-            raise OrderRejected("not today", code=40310000, status=403)
+        if fate.rejected is not None:
+            raise OrderRejected(fate.rejected, code=40310000, status=403)
         now, name = self._clock.now(), BrokerOrderId(f"b{next(self._ids)}")
         self._by_id[name] = (order, fate)
         self._orders[order.client_order_id] = BrokerOrder(
@@ -118,6 +132,8 @@ class ScriptedBroker:
         return self._orders[order.client_order_id]
 
     def cancel(self, broker_order_id: BrokerOrderId) -> None:
+        if self.deaf:
+            raise ProviderUnavailable("no answer")
         order, fate = self._by_id[broker_order_id]
         if fate.on_cancel:
             self._fill(broker_order_id, fate.on_cancel)

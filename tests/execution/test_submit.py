@@ -9,9 +9,9 @@ import pytest
 
 from tests.execution.desk import LOOK_UP, MARKETABLE, POST, RESTING, Desk, approved, seat
 from tests.flows.stage import ACCOUNT, DIP_BOT
-from wsb_core.domain.errors import Halted, LeaseLost, ProviderUnavailable, Transient
+from wsb_core.domain.errors import Halted, LeaseLost, OutcomeUnknown, ProviderUnavailable, Transient
 from wsb_core.domain.orders import OrderState
-from wsb_core.execution.submit import FRESH, submit_once
+from wsb_core.execution.submit import FRESH, IN_FLIGHT, resolve, submit_once
 
 DUPLICATE = {"code": 40010001, "message": "client_order_id must be unique"}
 
@@ -44,7 +44,7 @@ def test_the_intent_is_committed_before_the_request_leaves(desk: Desk, monkeypat
 
 @pytest.mark.parametrize("kind", ["accept_then_status", "accept_then_drop", "truncate", "empty"])
 @pytest.mark.parametrize(("limit", "state"), [(MARKETABLE, OrderState.FILLED), (RESTING, OrderState.WORKING)])
-def test_an_order_taken_without_a_readable_answer_is_looked_up_and_never_sent_again(
+def test_fm_01_an_order_taken_without_a_readable_answer_is_looked_up_and_never_sent_again(
     desk: Desk, kind: str, limit: str, state: OrderState
 ) -> None:
     order = approved(limit)
@@ -86,7 +86,7 @@ def test_an_order_is_sent_twice_at_most(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("look_up", ["status", "drop", "empty", "html502"])
-def test_while_the_broker_cannot_be_asked_the_order_stays_unknown_and_nothing_is_sent(
+def test_fm_04_while_the_broker_cannot_be_asked_the_order_stays_unknown_and_nothing_is_sent(
     desk: Desk, look_up: str
 ) -> None:
     order = approved()
@@ -139,7 +139,7 @@ def test_an_order_the_broker_refuses_is_rejected_in_its_words_and_not_repeated(d
     assert desk.control.state()["faults"][0]["fired"] == 1
 
 
-def test_a_duplicate_id_means_the_broker_has_it_and_is_looked_up(desk: Desk) -> None:
+def test_fm_03_a_duplicate_id_means_the_broker_has_it_and_is_looked_up(desk: Desk) -> None:
     order = approved(RESTING)
     desk.sender.broker.submit(order.order)
 
@@ -180,6 +180,25 @@ def test_two_runs_that_submit_the_same_order_at_once_make_one_order(desk: Desk) 
     assert desk.intent(order).state is OrderState.WORKING
 
 
+def test_an_answer_that_is_lost_after_another_run_has_found_the_order_leaves_it_working(
+    desk: Desk, monkeypatch
+) -> None:
+    order = approved(RESTING)
+    submit = desk.sender.broker.submit
+
+    def looked_up_meanwhile(one):
+        submit(one)
+        resolve(desk.intent(order), desk.sender, resend=False)
+        raise OutcomeUnknown("the answer was lost")
+
+    monkeypatch.setattr(desk.sender.broker, "submit", looked_up_meanwhile)
+
+    sent = submit_once(order, desk.sender)
+
+    assert sent.state is OrderState.WORKING
+    assert desk.sends(order) == 1
+
+
 def test_a_run_that_finds_the_order_on_its_way_waits_for_the_word_and_does_not_send(desk: Desk) -> None:
     order = approved()
     desk.ledger.record_intent(desk.sender.run_id, order, lease=desk.sender.lease, at=desk.control.now())
@@ -189,6 +208,23 @@ def test_a_run_that_finds_the_order_on_its_way_waits_for_the_word_and_does_not_s
 
     assert sent.state is OrderState.SENDING
     assert desk.sends(order) == 0
+
+
+def test_an_order_whose_request_may_be_on_its_way_is_not_given_up_however_old_its_decision_is(
+    desk: Desk,
+) -> None:
+    order, lease = approved(), desk.sender.lease
+    desk.ledger.record_intent(desk.sender.run_id, order, lease=lease, at=desk.control.now())
+    desk.control.advance(FRESH.total_seconds() + 1)
+    desk.ledger.mark_sending(order.order.client_order_id, lease=lease, at=desk.control.now())
+
+    desk.sync()
+    on_its_way = desk.intent(order).state
+    desk.control.advance(IN_FLIGHT.total_seconds())
+    desk.sync()
+
+    assert on_its_way is OrderState.SENDING
+    assert desk.intent(order).state is OrderState.ABANDONED
 
 
 def test_an_order_the_broker_never_had_is_given_up_once_its_decision_is_stale(desk: Desk) -> None:
@@ -246,7 +282,7 @@ def test_a_working_order_that_the_broker_suddenly_denies_is_left_for_reconciliat
     assert desk.intent(order).state is OrderState.WORKING
 
 
-def test_a_halt_between_the_record_and_the_send_stops_the_order(desk: Desk) -> None:
+def test_fm_18_a_halt_between_the_record_and_the_send_stops_the_order(desk: Desk) -> None:
     order, now = approved(), desk.control.now()
     desk.ledger.record_intent(desk.sender.run_id, order, lease=desk.sender.lease, at=now)
     desk.ledger.set_halt(DIP_BOT, "pause", "late news", "test", now)

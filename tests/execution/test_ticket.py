@@ -16,13 +16,13 @@ from wsb_core.execution.ticket import (
     ENTRY_WALK,
     EXIT_WALK,
     HARD_EXIT_WALK,
-    PENNY,
     Package,
     limit_at,
     next_limit,
     package_quote,
     ticket,
 )
+from wsb_core.execution.ticks import CENTS, INDEX_PACKAGE, PENNY, STANDARD
 from wsb_core.execution.working import walk_for
 
 pennies = st.integers(-3000, 3000)
@@ -31,9 +31,11 @@ widths = st.integers(0, 400)
 
 @st.composite
 def packages(draw: st.DrawFn) -> Package:
-    """Net quotes of up to four legs in pennies: the touch is on the penny, the mid may be between two."""
-    touch, width = Decimal(draw(pennies)) / 100, Decimal(draw(widths)) / 100
-    return Package(Price(touch + width / 2), Price(touch))
+    """Net quotes on any grid: the touch is on it, the mid may be between two prices."""
+    grid = draw(st.sampled_from([CENTS, PENNY, STANDARD, INDEX_PACKAGE]))
+    touch = grid.round(Decimal(draw(pennies)) / 100, favour=False)
+    width = Decimal(draw(widths)) / 100
+    return Package(Price(touch + width / 2), touch, grid)
 
 
 def walked(package: Package, walk, *, may_cross: bool = False) -> list[Price]:
@@ -50,18 +52,18 @@ def test_an_entry_never_gives_up_more_than_half_of_the_half_spread(package: Pack
 
 @given(packages())
 @settings(max_examples=200, deadline=None)
-def test_an_entry_ends_within_a_penny_of_its_cap(package: Package) -> None:
+def test_an_entry_ends_within_a_tick_of_its_cap(package: Package) -> None:
     cap = package.mid - (package.mid - package.touch) / 2
 
-    assert walked(package, ENTRY_WALK)[-1] < cap + PENNY
+    assert walked(package, ENTRY_WALK)[-1] < cap + package.grid.high
 
 
 @given(packages(), st.sampled_from([ENTRY_WALK, EXIT_WALK, HARD_EXIT_WALK]))
 @settings(max_examples=200, deadline=None)
-def test_every_limit_is_on_the_penny_and_none_is_better_than_the_one_before(package: Package, walk) -> None:
+def test_every_limit_is_on_the_grid_and_none_is_better_than_the_one_before(package: Package, walk) -> None:
     limits = walked(package, walk, may_cross=walk is HARD_EXIT_WALK)
 
-    assert all(limit == limit.quantize(PENNY) for limit in limits)
+    assert all(package.grid.holds(limit) for limit in limits)
     assert limits == sorted(limits, reverse=True)
 
 
@@ -70,7 +72,7 @@ def test_every_limit_is_on_the_penny_and_none_is_better_than_the_one_before(pack
 def test_a_walk_starts_at_mid_and_an_exit_ends_at_the_touch(package: Package, walk) -> None:
     limits, exits = walked(package, walk), walked(package, EXIT_WALK)
 
-    assert 0 <= limits[0] - package.mid < PENNY
+    assert 0 <= limits[0] - package.mid < package.grid.high
     assert exits[-1] == package.touch
 
 
@@ -104,8 +106,8 @@ def test_a_package_is_priced_net_and_signed_from_our_side() -> None:
 
     opened, closed = (package_quote(market, VERTICAL, effect) for effect in Effect)
 
-    assert opened == Package(Price(Decimal("-2.05")), Price(Decimal("-2.14")))
-    assert closed == Package(Price(Decimal("2.05")), Price(Decimal("1.96")))
+    assert opened == Package(Price(Decimal("-2.05")), Price(Decimal("-2.14")), CENTS)
+    assert closed == Package(Price(Decimal("2.05")), Price(Decimal("1.96")), CENTS)
 
 
 @given(st.tuples(pennies, widths, pennies, widths))

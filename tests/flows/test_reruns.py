@@ -69,7 +69,7 @@ def test_an_order_taken_and_answered_with_504_is_found_by_its_id_in_the_same_run
     assert_one_order_known_to_the_ledger(stage)
 
 
-def test_an_order_whose_fate_no_look_up_could_tell_is_found_by_the_rerun_and_not_sent_again(
+def test_an_order_whose_fate_no_look_up_could_tell_is_found_by_the_reconciler_and_not_sent_again(
     stage: Stage,
 ) -> None:
     stage.ready().control.fault("accept_then_status", status=504, **POST)
@@ -78,11 +78,11 @@ def test_an_order_whose_fate_no_look_up_could_tell_is_found_by_the_rerun_and_not
     in_doubt = [intent.state for intent in stage.ledger.intents(DIP)]
     stage.control.clear_faults()
 
-    again = stage.decide()
+    again, reconciled = stage.decide(), stage.reconcile()
 
     [intent] = stage.ledger.intents(DIP)
     assert in_doubt == [OrderState.UNKNOWN]
-    assert again.is_completed()
+    assert (again.name, reconciled.is_completed()) == ("Skipped", True)
     assert intent.state in (OrderState.WORKING, OrderState.FILLED)
     assert sends(stage) == {intent.client_order_id: 1}
     assert stage.at(DIP, "16:20").reconcile().is_completed()

@@ -84,9 +84,10 @@ def approved(
     attempt: int = 1,
     reason: str = "because",
     max_loss: str = "100",
+    account: AccountId = ACCOUNT,
 ) -> ApprovedOrder:
     action = "open" if effect is Effect.OPEN else f"close {structure.symbol}"
-    key = IntentKey(ACCOUNT, strategy, session, slot, structure.underlying, action, attempt)
+    key = IntentKey(account, strategy, session, slot, structure.underlying, action, attempt)
     order = Order(key, structure, effect, quantity, price(limit))
     review = Review(order, NOON, (Ruling("size", True, "1", "4"),), cash(max_loss))
     return review.approve(reason, {"low": "97.25"})

@@ -55,7 +55,7 @@ def test_opening_creates_nothing_and_using_says_what_to_do(empty_url: str):
     with open_ledger(empty_url) as ledger:
         current, head = ledger.revision()
 
-        assert (current, head) == (None, "0002")
+        assert (current, head) == (None, "0003")
         with pytest.raises(LedgerError, match="wsb ledger init"):
             ledger.require_current()
         with pytest.raises(LedgerError, match="wsb ledger init"):
@@ -81,8 +81,43 @@ def test_init_makes_the_folder_and_the_tables_and_may_be_repeated(empty_url: str
         ledger.upgrade()
         ledger.require_current()
 
-        assert ledger.revision() == ("0002", "0002")
+        assert ledger.revision() == ("0003", "0003")
         assert ledger.verify().ok
+
+
+def test_a_ledger_of_before_keeps_its_halts_and_they_are_hard(empty_url: str):
+    at_revision(empty_url, "0002")
+    engine = create_engine(empty_url)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO halts (scope, kind, reason, set_by, at) "
+                "VALUES ('*', 'pause', 'fed day', 'me', '2026-01-14T17:00:00.000000+00:00')"
+            )
+        )
+    engine.dispose()
+
+    with open_ledger(empty_url) as ledger:
+        ledger.upgrade()
+        [halt] = ledger.halts()
+        ledger.set_halt("*", "pause", "another", "risk", NOON)
+
+        assert (halt.reason, halt.by, halt.hard) == ("fed day", "me", True)
+        assert len(ledger.halts()) == 2
+
+
+def at_revision(url: str, revision: str) -> None:
+    """A ledger as an older version of the program left it."""
+    from alembic import command
+
+    from wsb_core.ledger.migrate import config
+
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        command.upgrade(config(connection), revision)
+    engine.dispose()
 
 
 def test_two_that_create_at_once_both_succeed(empty_url: str):
@@ -103,7 +138,7 @@ def test_a_ledger_of_another_revision_names_both_and_the_command(ledger: Ledger,
         connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
     engine.dispose()
 
-    with pytest.raises(LedgerError, match="is at 0000, needs 0002: run `wsb ledger upgrade`"):
+    with pytest.raises(LedgerError, match="is at 0000, needs 0003: run `wsb ledger upgrade`"):
         ledger.require_current()
 
 
@@ -114,7 +149,7 @@ def test_a_ledger_written_by_a_newer_version_is_left_alone(ledger: Ledger, ledge
     engine.dispose()
 
     for use in (ledger.require_current, ledger.init, ledger.upgrade):
-        with pytest.raises(LedgerError, match="at 9999, and 0002 is the newest this version knows"):
+        with pytest.raises(LedgerError, match="at 9999, and 0003 is the newest this version knows"):
             use()
 
 

@@ -250,7 +250,7 @@ def test_fm_05_a_word_after_the_last_is_kept_and_ignored(desk: Desk):
         OrderState.CANCELED,
         "the order is canceled already",
     )
-    assert desk.ledger.audit_log()[-1].kind == "order_event_ignored"
+    assert "order_event_ignored" in {entry.kind for entry in desk.ledger.audit_log()[-2:]}
 
 
 def test_fm_42_an_older_count_of_fills_does_not_replace_a_newer_one(desk: Desk):

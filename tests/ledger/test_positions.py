@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -10,18 +11,22 @@ import pytest
 
 from wsb_core.domain.activities import ActivityKind
 from wsb_core.domain.contracts import ExerciseStyle, Share
-from wsb_core.domain.ids import BrokerOrderId
-from wsb_core.domain.orders import Effect, OrderState
+from wsb_core.domain.ids import BrokerOrderId, Cash, Price, Underlying
+from wsb_core.domain.orders import Effect, Order, OrderState
 from wsb_core.domain.positions import Holding
-from wsb_core.domain.structures import StructureKind, single
+from wsb_core.domain.structures import Structure, StructureKind, StructureLeg, single
+from wsb_core.ledger import ReduceOnlyViolation, open_ledger
+from wsb_core.ledger.books import derived, record_activities
 
 from .build import (
     ACCOUNT,
     ACME,
     CONDOR,
     COVERED_CALL,
+    DAY,
     DIP,
     LONG_CALL,
+    NOON,
     SHARES,
     SHORT_CALL,
     SHORT_PUT,
@@ -123,7 +128,7 @@ def test_an_expiry_dated_by_day_before_its_own_fill_still_closes_it(desk: Desk):
     assert trade.pnl == Decimal(-100)
 
 
-def test_an_assigned_put_becomes_shares_at_the_strike_and_keeps_its_premium(desk: Desk):
+def test_fm_49_an_assigned_put_becomes_shares_at_the_strike_and_keeps_its_premium(desk: Desk):
     desk.trade(SHORT_PUT, Effect.OPEN, 2, ["1.50"], strategy=WHEEL)
     desk.book(
         booked(ActivityKind.OPTION_TRADE, Share(ACME), 100, price_="95", cash_="-9500", at=desk.now),
@@ -324,6 +329,18 @@ def test_booked_rows_count_once_and_fills_among_them_not_at_all(desk: Desk):
     assert desk.ledger.verify().ok
 
 
+def test_a_booked_price_that_the_broker_divided_without_end_is_kept_to_ten_decimals(desk: Desk):
+    split = booked(ActivityKind.DIVIDEND, cash_="10.00")
+    endless = replace(split, price=Price(Decimal(10) / 3), cash=Cash(Decimal(10) / 3))
+
+    new = [desk.ledger.record_activities(ACCOUNT, [endless], desk.tick()) for _ in range(2)]
+
+    assert new == [1, 0]
+    assert desk.ledger.activities(ACCOUNT)[0].price == Decimal("3.3333333333")
+    assert desk.ledger.cash(ACCOUNT) == Decimal("10003.3333333333")
+    assert desk.ledger.verify().ok
+
+
 def test_a_fee_that_names_the_order_counts_in_its_trade(desk: Desk):
     order = desk.trade(LONG_CALL, Effect.OPEN, 2, ["1.00"])
     desk.book(
@@ -356,7 +373,7 @@ def test_a_close_that_took_more_than_was_open_is_reported(desk: Desk):
     assert any("more than were open" in problem for problem in desk.ledger.derived(ACCOUNT).problems)
 
 
-def test_a_position_reopened_is_as_old_as_its_new_units(desk: Desk):
+def test_fm_47_a_position_reopened_is_as_old_as_its_new_units(desk: Desk):
     desk.trade(LONG_CALL, Effect.OPEN, 2, ["1.00"])
     desk.trade(LONG_CALL, Effect.CLOSE, 2, ["1.00"])
     desk.tick(int(timedelta(days=1).total_seconds()))
@@ -378,3 +395,244 @@ def test_a_partial_fill_is_a_position_of_the_units_filled(desk: Desk, state: Ord
     [position] = desk.ledger.positions(ACCOUNT)
     assert position.quantity == 1
     assert desk.ledger.verify().ok
+
+
+def test_a_new_ticker_carries_position_lot_and_holding_over(desk: Desk):
+    desk.trade(COVERED_CALL, Effect.OPEN, 1, ["50.00", "2.00"])
+    new = Underlying("NEWCO")
+    there = replace(call(110), root="NEWCO", underlying=new)
+    old_share, new_share, old_call = Share(ACME), Share(new), call(110)
+    rows = [(old_share, -100), (new_share, 100), (old_call, 1), (there, -1)]
+    at = desk.tick()
+    desk.book(
+        *(
+            replace(booked(ActivityKind.OTHER, one, quantity, at=at, group="g"), raw_kind="NC")
+            for one, quantity in rows
+        )
+    )
+
+    book = desk.ledger.derived(ACCOUNT)
+    [position] = book.positions
+    assert (position.underlying, position.quantity, position.entry) == (new, 1, Decimal(-48))
+    assert {h.instrument: h.quantity for h in book.holdings} == {new_share: 100, there: -1}
+    assert {lot.instrument for lot in book.lots} == {new_share, there}
+    assert (book.problems, book.unassigned, book.trades) == ((), (), ())
+
+
+def test_a_merger_for_cash_closes_what_was_held_of_it(desk: Desk):
+    desk.trade(SHARES, Effect.OPEN, 100, ["50.00"])
+    row = booked(ActivityKind.OTHER, Share(ACME), -100, cash_="6000", at=desk.tick())
+    desk.book(replace(row, raw_kind="MA"))
+
+    book = desk.ledger.derived(ACCOUNT)
+    [trade] = book.trades
+    assert (book.positions, book.holdings) == ((), ())
+    assert (trade.pnl, trade.exit_rule) == (1000, "ma")
+
+
+def test_fm_39_an_odd_split_of_a_covered_call_leaves_one_unit_with_its_adjusted_contract(desk: Desk):
+    desk.trade(COVERED_CALL, Effect.OPEN, 1, ["50.00", "2.00"])
+    adjusted = replace(call(110), root="ACME1", strike=Decimal("73.33"), multiplier=150, standard=False)
+    at = desk.tick()
+    desk.book(
+        booked(ActivityKind.SPLIT, Share(ACME), 50, at=at),
+        booked(ActivityKind.SPLIT, call(110), 1, at=at),
+        booked(ActivityKind.SPLIT, adjusted, -1, at=at),
+    )
+
+    book = desk.ledger.derived(ACCOUNT)
+    [position] = book.positions
+    assert {leg.instrument: leg.ratio for leg in position.structure.legs} == {Share(ACME): 150, adjusted: -1}
+    assert (position.quantity, position.cost) == (1, -4800)
+    assert book.problems == ()
+
+
+class TestFees:
+    """A fee goes to the trade that the broker's row leads to, and to no other."""
+
+    def closed(self, desk: Desk) -> Order:
+        desk.trade(LONG_CALL, Effect.OPEN, 2, ["1.00"])
+        return desk.trade(LONG_CALL, Effect.CLOSE, 2, ["1.30"])
+
+    def test_a_row_that_names_the_order_is_its(self, desk: Desk):
+        order = self.closed(desk)
+        desk.book(booked(ActivityKind.FEE, cash_="-0.06", order=f"b-{order.client_order_id}"))
+
+        [trade] = desk.ledger.closed_trades(ACCOUNT)
+        assert (trade.pnl, trade.fees) == (Decimal("59.94"), Decimal("0.06"))
+
+    def test_a_row_that_names_the_contract_is_shared_by_that_days_orders_in_it(self, desk: Desk):
+        self.closed(desk)
+        desk.book(booked(ActivityKind.FEE, call(100), cash_="-0.12"))
+
+        [trade] = desk.ledger.closed_trades(ACCOUNT)
+        assert (trade.pnl, trade.fees) == (Decimal("59.88"), Decimal("0.12"))
+
+    def test_a_row_booked_later_goes_to_the_day_that_its_text_names(self, desk: Desk):
+        self.closed(desk)
+        row = booked(ActivityKind.FEE, call(100), cash_="-0.12", at=NOON + timedelta(days=1))
+        desk.book(replace(row, description=f"ORF fee for proceed of 4 contracts on {DAY} by {DAY}"))
+
+        [trade] = desk.ledger.closed_trades(ACCOUNT)
+        assert trade.fees == Decimal("0.12")
+
+    @pytest.mark.parametrize("row", [call(105), None], ids=["another contract", "none, and two orders"])
+    def test_a_row_that_leads_to_no_one_order_stays_with_the_account(self, desk: Desk, row):
+        self.closed(desk)
+        desk.book(booked(ActivityKind.FEE, row, cash_="-0.12"))
+
+        book = desk.ledger.derived(ACCOUNT)
+        assert [trade.fees for trade in book.trades] == [0]
+        assert book.cash == Decimal(10000) + 60 - Decimal("0.12")
+
+    def test_a_row_that_names_nothing_is_the_only_orders_of_its_day(self, desk: Desk):
+        desk.trade(LONG_CALL, Effect.OPEN, 2, ["1.00"])
+        desk.book(booked(ActivityKind.FEE, cash_="-0.12"))
+        desk.book(booked(ActivityKind.EXPIRY, call(100), -2, at=desk.tick()))
+
+        [trade] = desk.ledger.closed_trades(ACCOUNT)
+        assert trade.fees == Decimal("0.12")
+
+
+def test_what_was_derived_is_kept_until_any_process_books_something(desk: Desk, ledger_url: str):
+    desk.trade(LONG_CALL, Effect.OPEN, 1, ["1.00"])
+    first = desk.ledger.derived(ACCOUNT)
+    desk.ledger.audit("note", {}, desk.tick())
+    unchanged = desk.ledger.derived(ACCOUNT)
+    with open_ledger(ledger_url) as other:
+        other.record_activities(ACCOUNT, [booked(ActivityKind.CASH, cash_="5", at=desk.tick())], desk.tick())
+    changed = desk.ledger.derived(ACCOUNT)
+
+    assert unchanged is first
+    assert changed.cash == first.cash + 5
+
+
+def test_a_fill_whose_order_is_named_later_belongs_to_it_from_then_on(desk: Desk):
+    wish = approved(LONG_CALL)
+    desk.ledger.record_fills(ACCOUNT, executions(wish.order, ["1.00"]), desk.tick())
+    before = desk.ledger.derived(ACCOUNT)
+    desk.intend(wish)
+
+    assert (before.positions, len(before.orphans)) == ((), 1)
+    assert [p.structure for p in desk.ledger.positions(ACCOUNT)] == [LONG_CALL]
+
+
+def test_what_a_transaction_saw_that_was_rolled_back_is_not_remembered(desk: Desk):
+    desk.trade(LONG_CALL, Effect.OPEN, 1, ["1.00"])
+    order = approved(LONG_CALL, Effect.CLOSE, 1, slot="out")
+    seen = []
+
+    def book_and_stop() -> None:
+        with desk.ledger._store.write(desk.tick()) as tx:
+            record_activities(tx, ACCOUNT, [booked(ActivityKind.EXPIRY, call(100), -1)])
+            seen.append(derived(tx.session, ACCOUNT).positions)
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        book_and_stop()
+
+    assert seen == [()]
+    assert [p.quantity for p in desk.ledger.positions(ACCOUNT)] == [1]
+    assert desk.intend(order).created
+
+
+def test_holdings_and_cash_added_up_are_those_that_are_replayed(desk: Desk):
+    desk.trade(CONDOR, Effect.OPEN, 2, ["0.50", "1.50", "1.40", "0.40"])
+    desk.book(
+        booked(ActivityKind.ASSIGNMENT, put(95), 1),
+        booked(ActivityKind.OPTION_TRADE, Share(ACME), 100, cash_="-9500"),
+    )
+    desk.book(booked(ActivityKind.SPLIT, Share(ACME), 100, at=desk.tick()))
+
+    book, sums = desk.ledger.derived(ACCOUNT), desk.ledger.balance(ACCOUNT)
+    assert (sums.holdings, sums.cash) == (book.holdings, book.cash)
+
+
+def test_what_orders_told_filled_and_executions_did_not_is_named(desk: Desk):
+    order = desk.intend(approved(VERTICAL, quantity=2)).order
+    desk.send(order.client_order_id)
+    desk.told(order.client_order_id, OrderState.FILLED)
+    [told] = desk.ledger.unbooked(ACCOUNT)
+    desk.ledger.record_fills(ACCOUNT, executions(order, ["3.10", "1.05"]), desk.tick())
+
+    assert (told.order, told.moves) == (order.client_order_id, {call(100): 2, call(105): -2})
+    assert desk.ledger.unbooked(ACCOUNT) == ()
+
+
+def test_a_condor_assigned_on_both_sides_in_turn_is_shown_as_the_legs_and_shares_that_are_left(desk: Desk):
+    desk.trade(CONDOR, Effect.OPEN, 2, ["0.50", "1.50", "1.40", "0.40"])
+    put_side = [
+        booked(ActivityKind.ASSIGNMENT, put(95), 1, at=desk.tick(), group="p"),
+        booked(
+            ActivityKind.OPTION_TRADE, Share(ACME), 100, price_="95", cash_="-9500", at=desk.now, group="p"
+        ),
+    ]
+    call_side = [
+        booked(ActivityKind.ASSIGNMENT, call(105), 2, at=desk.tick(), group="c"),
+        booked(
+            ActivityKind.OPTION_TRADE, Share(ACME), -200, price_="105", cash_="21000", at=desk.now, group="c"
+        ),
+    ]
+    desk.book(*put_side)
+    desk.book(*call_side)
+
+    book = desk.ledger.derived(ACCOUNT)
+    held = {h.instrument: h.quantity for h in book.holdings}
+    cost = sum((p.cost for p in book.positions), Decimal(0)) + sum((t.pnl for t in book.trades), Decimal(0))
+    assert held == {put(90): 2, put(95): -1, call(110): 2, Share(ACME): -100}
+    assert _counted(book.positions) == held
+    assert (book.problems, book.unassigned) == ((), ())
+    assert desk.ledger.verify().ok
+    premiums, shares = 150 + 280, 100 * (105 - 95)
+    assert cost == book.cash - 10000 - premiums - shares
+
+
+def _counted(positions) -> dict[object, int]:
+    total: Counter[object] = Counter()
+    for position in positions:
+        for leg in position.structure.legs:
+            total[leg.instrument] += leg.ratio * position.quantity
+    return dict(total)
+
+
+def test_a_condor_that_lost_a_leg_before_a_split_is_shown_as_its_legs_are_called_now(desk: Desk):
+    desk.trade(CONDOR, Effect.OPEN, 1, ["0.50", "1.50", "1.40", "0.40"])
+    desk.book(
+        booked(ActivityKind.ASSIGNMENT, call(105), 1, at=desk.tick(), group="c"),
+        booked(ActivityKind.OPTION_TRADE, Share(ACME), -100, cash_="10500", at=desk.now, group="c"),
+    )
+    rows = [(put(90), put(45), 1), (put(95), put("47.5"), -1), (call(110), call(55), 1)]
+    at = desk.tick()
+    split = [booked(ActivityKind.SPLIT, Share(ACME), -100, at=at)]
+    for old, new, sign in rows:
+        split += [
+            booked(ActivityKind.SPLIT, old, -sign, at=at),
+            booked(ActivityKind.SPLIT, new, 2 * sign, at=at),
+        ]
+    desk.book(*split)
+
+    book = desk.ledger.derived(ACCOUNT)
+    held = {h.instrument: h.quantity for h in book.holdings}
+    assert held == {put(45): 2, put("47.5"): -2, call(55): 2, Share(ACME): -200}
+    assert _counted(book.positions) == held
+    assert (book.problems, book.unassigned) == ((), ())
+
+
+def test_what_is_left_of_a_broken_structure_is_not_closed_twice_under_two_names(desk: Desk):
+    desk.trade(CONDOR, Effect.OPEN, 5, ["0.50", "1.50", "1.40", "0.40"])
+    desk.book(
+        booked(ActivityKind.ASSIGNMENT, call(105), 2, at=desk.tick(), group="c"),
+        booked(ActivityKind.OPTION_TRADE, Share(ACME), -200, cash_="21000", at=desk.now, group="c"),
+    )
+    closing = desk.intend(approved(SHORT_PUT, Effect.CLOSE, 2, limit="-2.00")).order
+    desk.send(closing.client_order_id)
+    desk.told(closing.client_order_id, OrderState.WORKING)
+    desk.trade(single(call(110)), Effect.CLOSE, 2, ["0.10"])
+    desk.trade(single(Share(ACME), -1), Effect.CLOSE, 200, ["100"])
+    left = {p.structure: p.quantity for p in desk.ledger.positions(ACCOUNT)}
+    vertical = Structure((StructureLeg(put(90), 1), StructureLeg(put(95), -1)))
+
+    assert left == {CONDOR: 3, vertical: 2}
+    with pytest.raises(ReduceOnlyViolation, match="only 0 are held"):
+        desk.intend(approved(vertical, Effect.CLOSE, 2, slot="again"))
+    assert desk.intend(approved(CONDOR, Effect.CLOSE, 3, slot="whole")).created

@@ -51,7 +51,7 @@ class TestPositions:
         assert found.unexplained == (Break(BreakKind.POSITION, CALL.symbol, "0", "2"),)
 
     @pytest.mark.parametrize("theirs", ["-2", "1", "3"])
-    def test_sign_and_size_both_count(self, theirs: str) -> None:
+    def test_fm_44_sign_and_size_both_count(self, theirs: str) -> None:
         found = verdict(view((CALL, "2")), view((CALL, theirs)))
 
         assert [(b.ours, b.theirs) for b in found.unexplained] == [("2", theirs)]
@@ -198,7 +198,7 @@ def accounts(draw: st.DrawFn) -> View:
 @st.composite
 def one_difference(draw: st.DrawFn, account: View) -> tuple[View, BreakKind, str]:
     """``account`` with one thing changed, and what was changed."""
-    kind = draw(st.sampled_from(list(BreakKind)))
+    kind = draw(st.sampled_from([BreakKind.POSITION, BreakKind.CASH, BreakKind.ORDER]))
     if kind is BreakKind.POSITION:
         instrument, by = draw(st.sampled_from(INSTRUMENTS)), draw(quantities)
         moved = (*account.holdings, Holding(instrument, by))

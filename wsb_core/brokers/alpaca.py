@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -83,8 +83,12 @@ class AlpacaBroker:
         secret: str,
         *,
         deadline_seconds: float = 10.0,
+        tap: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
-        """Raises: NotArmed when mode, host and key do not belong together. Sends nothing."""
+        """``tap`` is told of every request and answer. Sends nothing.
+
+        Raises: NotArmed when mode, host and key do not belong together.
+        """
         from alpaca.trading.client import TradingClient
 
         check_mode(mode, base_url, key)
@@ -93,7 +97,7 @@ class AlpacaBroker:
         self._base_url = base_url.rstrip("/")
         self._key, self._secret = key, secret
         client = TradingClient(key, secret, raw_data=True, url_override=self._base_url)
-        self._http = AlpacaHttp(client, secrets=(secret, key), deadline_seconds=deadline_seconds)
+        self._http = AlpacaHttp(client, secrets=(secret, key), deadline_seconds=deadline_seconds, tap=tap)
         self._account_seen = False
 
     def __repr__(self) -> str:
@@ -144,6 +148,7 @@ class AlpacaBroker:
             options_level=None if level is None else int(level),
             blocked=_blocked(row),
             as_of=self.clock().now,
+            pending_fees=_pending_fees(row),
         )
 
     def holdings(self) -> tuple[Holding, ...]:
@@ -286,6 +291,12 @@ def _at(row: Row, day: date, name: str) -> datetime:
 
 def _submitted(row: Row) -> datetime:
     return row.optional_instant("submitted_at") or row.instant("created_at")
+
+
+def _pending_fees(row: Row) -> Cash | None:
+    told = [row.optional_number(name) for name in ("accrued_fees", "pending_reg_taf_fees")]
+    known = [abs(amount) for amount in told if amount is not None]
+    return Cash(sum(known, Decimal(0))) if known else None
 
 
 def _blocked(row: Row) -> bool:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import ROUND_CEILING, Decimal
+from dataclasses import replace
 from typing import Any
 
-from wsb_core.domain.contracts import ExerciseStyle, Instrument, OptionContract, Share
+from wsb_core.domain.contracts import Instrument, OptionContract, Share
 from wsb_core.domain.errors import BadResponse, OrderRejected
-from wsb_core.domain.ids import CENT, BrokerOrderId, ClientOrderId, Price
-from wsb_core.domain.orders import Action, BrokerOrder, Effect, Order, OrderLeg, OrderState
+from wsb_core.domain.ids import BrokerOrderId, ClientOrderId, Price
+from wsb_core.domain.orders import Action, BrokerOrder, Order, OrderLeg, OrderState
+from wsb_core.execution.rules import unsupported
+from wsb_core.execution.ticks import grid_of
 from wsb_core.vendors.alpaca_rows import Row, row_of, rows_of
 
-MAX_LEGS = 4
-SUB_DOLLAR_TICK = Decimal("0.0001")
+from .alpaca_rules import ALPACA
 
 STATES: Mapping[str, OrderState] = {
     "new": OrderState.WORKING,
@@ -49,13 +50,15 @@ def order_request(order: Order) -> dict[str, Any]:
 
     The limit is rounded to the tick in our favour, so the wire never carries a worse one than was
     approved. Several legs: positive pays, negative receives. One leg: a positive price and a side.
-    Raises: OrderRejected, before anything is sent, for what the vendor has no words for.
+    Raises: OrderRejected, before anything is sent, for what the vendor does not take.
     """
     from alpaca.trading.enums import OrderClass, OrderSide, PositionIntent, TimeInForce
     from alpaca.trading.requests import LimitOrderRequest, OptionLegRequest
 
-    _require_sendable(order)
     limit = tick_limit(order)
+    refusal = unsupported(replace(order, limit=limit), ALPACA)
+    if refusal is not None:
+        raise OrderRejected(f"{order.client_order_id}: {refusal.detail}; nothing was sent")
     common: dict[str, Any] = {
         "qty": order.quantity,
         "time_in_force": TimeInForce.DAY,
@@ -93,49 +96,8 @@ def _fields(request: Any) -> dict[str, Any]:
 
 
 def tick_limit(order: Order) -> Price:
-    """The order's signed limit on the vendor's tick, rounded up: a debit never dearer, a credit never less.
-
-    A cent, and a hundredth of a cent for shares below a dollar.
-    """
-    plain_share = len(order.legs) == 1 and isinstance(order.legs[0].instrument, Share)
-    tick = SUB_DOLLAR_TICK if plain_share and abs(order.limit) < 1 else CENT
-    return Price(order.limit.quantize(tick, rounding=ROUND_CEILING))
-
-
-def _require_sendable(order: Order) -> None:
-    name, legs = order.client_order_id, order.legs
-    if len(legs) > MAX_LEGS:
-        raise OrderRejected(
-            f"{name}: {len(legs)} legs, the broker takes at most {MAX_LEGS}; nothing was sent"
-        )
-    if len(legs) > 1 and any(isinstance(leg.instrument, Share) for leg in legs):
-        raise OrderRejected(
-            f"{name}: the broker has no order of shares and options together; trade the shares and the "
-            "options as two orders; nothing was sent"
-        )
-    if order.effect is Effect.OPEN:
-        for leg in legs:
-            _require_openable(name, leg.instrument)
-    limit = tick_limit(order)
-    if len(legs) == 1 and (limit >= 0 if legs[0].action.is_buy else limit <= 0):
-        wanted = "negative (a debit)" if legs[0].action.is_buy else "positive (a credit)"
-        raise OrderRejected(
-            f"{name}: limit {order.limit} of a {legs[0].action} must be {wanted}; nothing was sent"
-        )
-
-
-def _require_openable(name: ClientOrderId, instrument: Instrument) -> None:
-    if not isinstance(instrument, OptionContract):
-        return
-    if not instrument.standard:
-        raise OrderRejected(
-            f"{name}: {instrument.symbol} is an adjusted contract, only closing it is sent; nothing was sent"
-        )
-    if instrument.style is ExerciseStyle.EUROPEAN:
-        raise OrderRejected(
-            f"{name}: {instrument.symbol} is an index option, which this broker is not known to trade; "
-            "nothing was sent"
-        )
+    """The order's signed limit on its class's tick, rounded up: a debit never dearer, a credit never less."""
+    return grid_of(order.structure).round(order.limit, favour=True)
 
 
 def parse_order(value: Any) -> BrokerOrder:

@@ -25,6 +25,8 @@ class AccountState:
     options_level: int | None
     blocked: bool
     as_of: datetime
+    pending_fees: Cash | None = None
+    """Charged and not yet booked, as positive dollars."""
 
 
 @dataclass(frozen=True, slots=True)

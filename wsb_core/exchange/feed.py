@@ -123,6 +123,8 @@ class DailyBarFeed:
         self._tape = lru_cache(maxsize=1024)(self._make_tape)
         self._backdrop = lru_cache(maxsize=2048)(self._make_backdrop)
         self._slice = lru_cache(maxsize=512)(self._make_slice)
+        # Asked for with every order; a listing does not change within its session.
+        self._listed = lru_cache(maxsize=64)(self._make_listing)
 
     @property
     def source(self) -> str:
@@ -217,8 +219,7 @@ class DailyBarFeed:
 
     def listed(self, underlying: Underlying, on: date) -> tuple[Listed, ...]:
         """Contracts listed on ``on``; none before an underlying has a history to model them from."""
-        market = self._backdrop(underlying, on)
-        return chains.listed(market) if market else ()
+        return self._listed(underlying, on)
 
     def chain(self, underlying: Underlying, at: datetime, window: ChainWindow) -> tuple[OptionQuote, ...]:
         """Modelled quotes of the listed contracts in the window, by expiry, strike and right.
@@ -312,6 +313,10 @@ class DailyBarFeed:
             weeklies=self._weeklies,
             seed=self._seed,
         )
+
+    def _make_listing(self, underlying: Underlying, on: date) -> tuple[Listed, ...]:
+        market = self._backdrop(underlying, on)
+        return chains.listed(market) if market else ()
 
     def _make_slice(self, underlying: Underlying, day: date, minute: int, expiry: date) -> chains.Rows | None:
         market, session = self._backdrop(underlying, day), self._session(day)

@@ -1,13 +1,18 @@
-"""What execution needs of the ledger; ``wsb_core.ledger.Ledger`` is the one that keeps it."""
+"""What execution needs of the ledger, and whom it tells of trouble."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from wsb_core.domain.ids import BrokerOrderId, ClientOrderId, Price
 from wsb_core.domain.orders import ApprovedOrder, IntentKey, Order, OrderState
+
+from .recovery import Trouble
+
+log = logging.getLogger("wsb.execution")
 
 
 class IntentView(Protocol):
@@ -33,6 +38,19 @@ class IntentView(Protocol):
 
     @property
     def created_at(self) -> datetime: ...
+
+    @property
+    def updated_at(self) -> datetime: ...
+
+
+class EventView(Protocol):
+    """One thing said about an order."""
+
+    @property
+    def to_state(self) -> OrderState: ...
+
+    @property
+    def evidence(self) -> Mapping[str, str]: ...
 
 
 LeaseView = Any
@@ -67,3 +85,16 @@ class IntentBook(Protocol):
     def attempts(self, key: IntentKey) -> tuple[IntentView, ...]:
         """Every recorded attempt of the decision that ``key`` names, oldest first."""
         ...
+
+    def order_events(self, client_order_id: ClientOrderId) -> Sequence[EventView]:
+        """All that was said about an order, oldest first."""
+        ...
+
+
+Report = Callable[[Trouble, Order, str], None]
+"""Told of every trouble with an order, in plain words. Must not raise: it is called between two steps."""
+
+
+def log_only(trouble: Trouble, order: Order, what: str) -> None:
+    """The ``Report`` of those who only read: a line in the log."""
+    log.warning("%s: %s: %s", trouble, order.client_order_id, what)

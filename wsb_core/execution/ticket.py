@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 
 from wsb_core.domain.ids import Price
 from wsb_core.domain.orders import Effect, Order, Proposal, Refusal, order_legs
 from wsb_core.domain.quotes import Market
 from wsb_core.domain.structures import Structure
 
-PENNY = Decimal("0.01")
+from .ticks import CENTS, Grid, grid_of
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
     """How a limit moves from mid toward the touch.
 
-    ``reach`` is the share of the half-spread that may be given up: 0 is mid, 1 is the touch.
+    ``reach`` is the share of the half-spread that may be given up: 0 is mid, 1 is the touch. No attempt
+    is begun ``limit_seconds`` after the first one, however many steps are left.
     """
 
     steps: int
     step_seconds: float
     reach: Decimal
+    limit_seconds: float
 
 
-ENTRY_WALK = Walk(steps=4, step_seconds=30.0, reach=Decimal("0.5"))
-EXIT_WALK = Walk(steps=4, step_seconds=20.0, reach=Decimal(1))
-HARD_EXIT_WALK = Walk(steps=3, step_seconds=10.0, reach=Decimal(1))
+ENTRY_WALK = Walk(steps=4, step_seconds=30.0, reach=Decimal("0.5"), limit_seconds=180.0)
+EXIT_WALK = Walk(steps=4, step_seconds=20.0, reach=Decimal(1), limit_seconds=180.0)
+HARD_EXIT_WALK = Walk(steps=3, step_seconds=10.0, reach=Decimal(1), limit_seconds=180.0)
 
 
 def walk_for(effect: Effect, *, may_cross: bool) -> Walk:
@@ -44,6 +46,8 @@ class Package:
     mid: Price
     touch: Price
     """What the market pays or asks for the whole package now: never better than ``mid``."""
+    grid: Grid = CENTS
+    """The prices that an order for it may rest on."""
 
 
 def package_quote(market: Market, structure: Structure, effect: Effect) -> Package | None:
@@ -61,25 +65,26 @@ def package_quote(market: Market, structure: Structure, effect: Effect) -> Packa
         sign = -1 if leg.action.is_buy else 1
         mid += sign * weight * mids[leg.instrument]
         touch += sign * weight * (quote.ask if leg.action.is_buy else quote.bid)
-    return Package(Price(mid), Price(touch))
+    return Package(Price(mid), Price(touch), grid_of(structure))
 
 
 def limit_at(package: Package, walk: Walk, step: int, *, may_cross: bool) -> Price:
-    """The limit of step ``step`` (from 0), on the penny, never worse than the walk's cap.
+    """The limit of step ``step`` (from 0), on the grid, never worse than the walk's cap.
 
     Entries and ordinary exits round in the account's favour at mid and walk down from there; an
-    entry's cap rounds in its favour too, so a market a penny wide is joined and never crossed. A
+    entry's cap rounds in its favour too, so a market a tick wide is joined and never crossed. A
     hard-risk exit starts at the touch and goes a tick through it each step, but never pays for
     what the market pays for.
     """
-    half = package.mid - package.touch
+    half, grid = package.mid - package.touch, package.grid
     if may_cross:
-        crossing = _tick(package.touch - PENNY * step, favour=False)
-        return Price(max(crossing, PENNY)) if package.touch > 0 else crossing
+        tick = grid.tick(package.touch)
+        crossing = grid.round(package.touch - tick * step, favour=False)
+        return Price(max(crossing, grid.low)) if package.touch > 0 else crossing
     share = walk.reach * step / max(1, walk.steps - 1)
     limit = package.mid - half * min(share, walk.reach)
-    cap = _tick(package.mid - half * walk.reach, favour=walk.reach < 1)
-    return max(_tick(limit, favour=step == 0), cap)
+    cap = grid.round(package.mid - half * walk.reach, favour=walk.reach < 1)
+    return max(grid.round(limit, favour=step == 0), cap)
 
 
 def worst_limit(package: Package, effect: Effect, *, may_cross: bool) -> Price:
@@ -114,9 +119,3 @@ def next_limit(order: Order, market: Market, step: int) -> Price | None:
     if order.effect is Effect.CLOSE:
         return limit
     return Price(max(limit, order.limit)) if package.mid >= order.limit else None
-
-
-def _tick(limit: Decimal, *, favour: bool) -> Price:
-    """To the penny: up (better for us) when ``favour``, else down."""
-    steps = (limit / PENNY).to_integral_value(ROUND_CEILING if favour else ROUND_FLOOR)
-    return Price(steps * PENNY)

@@ -1,18 +1,19 @@
 """The ledger: what was decided, ordered, filled and booked. SQLAlchemy stays in here."""
 
+from wsb_core.domain.halts import EVERYTHING, HaltKind
+
 from .chain import AuditEntry
 from .held import ClosedTrade
 from .ledger import Ledger, open_ledger
 from .packages import OrderTerms
 from .positions import Derived, derive
 from .records import (
-    EVERYTHING,
     Alert,
     CheckRecord,
     Decided,
     DuplicateOrder,
     Halt,
-    HaltKind,
+    HardHalt,
     Intent,
     KnownOrder,
     Lease,
@@ -23,6 +24,7 @@ from .records import (
     Reconciliation,
     ReduceOnlyViolation,
     Run,
+    StoredLook,
     Verification,
 )
 from .store import LedgerUnavailable
@@ -38,6 +40,7 @@ __all__ = [
     "DuplicateOrder",
     "Halt",
     "HaltKind",
+    "HardHalt",
     "Intent",
     "KnownOrder",
     "Lease",
@@ -51,6 +54,7 @@ __all__ = [
     "Reconciliation",
     "ReduceOnlyViolation",
     "Run",
+    "StoredLook",
     "Verification",
     "derive",
     "open_ledger",

@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+import gc
+import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import select
+from sqlalchemy import Text, select, type_coerce
 from sqlalchemy.orm import Session
 
 from wsb_core.domain.activities import Activity, ActivityKind
 from wsb_core.domain.calendar import NEW_YORK
+from wsb_core.domain.contracts import Instrument
 from wsb_core.domain.errors import LedgerError
 from wsb_core.domain.ids import AccountId, BrokerOrderId, Cash, ClientOrderId, Price, StrategyName
 from wsb_core.domain.orders import Effect, Fill, OrderState
-from wsb_core.domain.structures import Structure, StructureLeg
+from wsb_core.domain.positions import Holding
 
-from .codec import pack_instrument, unpack_instrument, unpack_legs
+from .codec import pack_instrument, read_instrument, read_structure, structure_of, unpack_legs
+from .held import symbol_of
 from .packages import OrderTerms, fill_cash
 from .positions import Derived, derive
 from .records import KnownOrder
 from .store import Tx
-from .tables import AccountRow, ActivityRow, CashEntryRow, FillRow, IntentRow, OrderLegRow, OrderRow
+from .tables import (
+    AccountRow,
+    ActivityRow,
+    AuditHeadRow,
+    AuditRow,
+    CashEntryRow,
+    FillRow,
+    IntentRow,
+    OrderLegRow,
+    OrderRow,
+)
+from .types import exact, fitted
+
+_BATCH = 10_000
+"""Values in one IN list: SQLite takes 32,766 at most."""
 
 
 def open_account(tx: Tx, account: AccountId, mode: str, opening_cash: Cash) -> bool:
@@ -38,6 +58,11 @@ def open_account(tx: Tx, account: AccountId, mode: str, opening_cash: Cash) -> b
     _post(tx, account, "opening", opening_cash)
     tx.audit("account_opened", {"account": account, "mode": mode, "opening_cash": opening_cash})
     return True
+
+
+def account_mode(session: Session, account: AccountId) -> str | None:
+    row = session.get(AccountRow, account)
+    return None if row is None else row.mode
 
 
 def opened_at(session: Session, account: AccountId) -> datetime | None:
@@ -56,9 +81,8 @@ def record_fills(tx: Tx, account: AccountId, fills: Sequence[Fill]) -> int:
     require_account(tx.session, account)
     known = {
         row.execution_id: row
-        for row in tx.session.scalars(
-            select(FillRow).where(FillRow.execution_id.in_([fill.execution_id for fill in fills]))
-        )
+        for some in _batches([fill.execution_id for fill in fills])
+        for row in tx.session.scalars(select(FillRow).where(FillRow.execution_id.in_(some)))
     }
     new = 0
     for fill in fills:
@@ -112,19 +136,22 @@ def _require_same(row: FillRow, account: AccountId, fill: Fill) -> None:
 def record_activities(tx: Tx, account: AccountId, activities: Sequence[Activity]) -> int:
     require_account(tx.session, account)
     ids = [row.activity_id for row in activities]
-    known = set(
-        tx.session.scalars(
+    known = {
+        found
+        for some in _batches(ids)
+        for found in tx.session.scalars(
             select(ActivityRow.activity_id).where(
-                ActivityRow.account == account, ActivityRow.activity_id.in_(ids)
+                ActivityRow.account == account, ActivityRow.activity_id.in_(some)
             )
         )
-    )
+    }
     new = 0
     for activity in activities:
         # Fills are recorded as fills: as activities they would count twice.
         if activity.kind is ActivityKind.FILL or activity.activity_id in known:
             continue
         known.add(activity.activity_id)
+        activity = _fitted(activity)
         tx.session.add(_activity_row(tx, account, activity))
         if activity.cash:
             _post(tx, account, f"activity:{activity.activity_id}", activity.cash)
@@ -143,6 +170,11 @@ def record_activities(tx: Tx, account: AccountId, activities: Sequence[Activity]
         )
         new += 1
     return new
+
+
+def _fitted(activity: Activity) -> Activity:
+    price = None if activity.price is None else Price(fitted(activity.price))
+    return replace(activity, price=price, cash=Cash(fitted(activity.cash)))
 
 
 def _activity_row(tx: Tx, account: AccountId, activity: Activity) -> ActivityRow:
@@ -168,29 +200,56 @@ def _post(tx: Tx, account: AccountId, reference: str, amount: Decimal) -> None:
     tx.session.add(CashEntryRow(account=account, reference=reference, at=tx.at, amount=amount))
 
 
+def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
+
+
 def fills_of(session: Session, account: AccountId) -> tuple[Fill, ...]:
     """Executions, oldest first."""
-    rows = session.scalars(
-        select(FillRow).where(FillRow.account == account).order_by(FillRow.at, FillRow.execution_id)
+    rows = session.execute(
+        select(
+            FillRow.execution_id,
+            FillRow.client_order_id,
+            FillRow.broker_order_id,
+            type_coerce(FillRow.instrument, Text),
+            FillRow.quantity,
+            FillRow.price,
+            FillRow.at,
+        )
+        .where(FillRow.account == account)
+        .order_by(FillRow.at, FillRow.execution_id)
     )
     return tuple(
         Fill(
-            execution_id=row.execution_id,
-            client_order_id=None if row.client_order_id is None else ClientOrderId(row.client_order_id),
-            broker_order_id=BrokerOrderId(row.broker_order_id),
-            instrument=unpack_instrument(row.instrument),
-            quantity=row.quantity,
-            price=Price(row.price),
-            at=row.at,
+            execution_id=execution_id,
+            client_order_id=None if client_id is None else ClientOrderId(client_id),
+            broker_order_id=BrokerOrderId(broker_id),
+            instrument=read_instrument(instrument),
+            quantity=quantity,
+            price=Price(price),
+            at=at,
         )
-        for row in rows
+        for execution_id, client_id, broker_id, instrument, quantity, price, at in rows
     )
 
 
 def activities_of(session: Session, account: AccountId) -> tuple[Activity, ...]:
     """Booked rows, oldest first."""
-    rows = session.scalars(
-        select(ActivityRow)
+    rows = session.execute(
+        select(
+            ActivityRow.activity_id,
+            ActivityRow.kind,
+            ActivityRow.raw_kind,
+            ActivityRow.at,
+            ActivityRow.booked_on,
+            type_coerce(ActivityRow.instrument, Text).label("text"),
+            ActivityRow.quantity,
+            ActivityRow.price,
+            ActivityRow.cash,
+            ActivityRow.broker_order_id,
+            ActivityRow.group,
+            ActivityRow.description,
+        )
         .where(ActivityRow.account == account)
         .order_by(ActivityRow.at, ActivityRow.activity_id)
     )
@@ -201,7 +260,7 @@ def activities_of(session: Session, account: AccountId) -> tuple[Activity, ...]:
             raw_kind=row.raw_kind,
             at=row.at,
             booked_on=row.booked_on,
-            instrument=None if row.instrument is None else unpack_instrument(row.instrument),
+            instrument=None if row.text is None else read_instrument(row.text),
             quantity=row.quantity,
             price=None if row.price is None else Price(row.price),
             cash=Cash(row.cash),
@@ -226,15 +285,7 @@ def orders_of(session: Session, account: AccountId) -> tuple[KnownOrder, ...]:
 def _known(row: OrderRow) -> KnownOrder:
     legs = unpack_legs(row.legs)
     effect = None if row.effect is None else Effect(row.effect)
-    structure = None
-    if row.structure_symbol is not None:
-        sign = 1 if effect is Effect.OPEN else -1
-        structure = Structure(
-            tuple(
-                StructureLeg(leg.instrument, sign * (leg.ratio if leg.action.is_buy else -leg.ratio))
-                for leg in legs
-            )
-        )
+    structure = None if row.structure_symbol is None else structure_of(legs, effect)
     return KnownOrder(
         client_order_id=ClientOrderId(row.client_order_id),
         account=AccountId(row.account),
@@ -253,40 +304,201 @@ def _known(row: OrderRow) -> KnownOrder:
     )
 
 
-def derived(session: Session, account: AccountId) -> Derived:
-    """The account rebuilt from its fills and activities."""
-    row = require_account(session, account)
-    return derive(
-        account,
-        Cash(row.opening_cash),
-        _terms(session, account),
-        fills_of(session, account),
-        activities_of(session, account),
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What an account holds and its cash, added up from its rows without asking whose anything is."""
+
+    holdings: tuple[Holding, ...]
+    cash: Cash
+
+
+def balance(session: Session, account: AccountId) -> Balance:
+    """Signed quantity of every instrument, by symbol, and cash: what reconciling needs, in one pass."""
+    opening = require_account(session, account).opening_cash
+    fills = session.execute(
+        select(type_coerce(FillRow.instrument, Text), FillRow.quantity, FillRow.price).where(
+            FillRow.account == account
+        )
+    ).all()
+    booked = session.execute(
+        select(type_coerce(ActivityRow.instrument, Text), ActivityRow.quantity, ActivityRow.cash).where(
+            ActivityRow.account == account
+        )
+    ).all()
+    quantity: dict[str, Decimal] = defaultdict(Decimal)
+    paid: dict[str, Decimal] = defaultdict(Decimal)
+    for text, amount, price in fills:
+        quantity[text] += amount
+        paid[text] += amount * price
+    for text, amount, _ in booked:
+        if text is not None and amount:
+            quantity[text] += amount
+    cash = opening - sum((paid[text] * read_instrument(text).multiplier for text in paid), Decimal(0))
+    cash += sum((moved for _, _, moved in booked), Decimal(0))
+    return Balance(_by_symbol(quantity), Cash(exact(cash)))
+
+
+def _by_symbol(quantity: Mapping[str, Decimal]) -> tuple[Holding, ...]:
+    held: dict[str, Holding] = {}
+    for text, amount in quantity.items():
+        instrument = read_instrument(text)
+        symbol = symbol_of(instrument)
+        before = held[symbol].quantity if symbol in held else Decimal(0)
+        held[symbol] = Holding(held[symbol].instrument if symbol in held else instrument, before + amount)
+    return tuple(
+        Holding(one.instrument, exact(one.quantity)) for _, one in sorted(held.items()) if one.quantity
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Unbooked:
+    """What an order's fills moved that were told by its state and not yet by executions."""
+
+    order: ClientOrderId
+    moves: Mapping[Instrument, Decimal]
+    cash: Decimal
+
+
+class DerivedCache:
+    """What was derived last, and up to which row of the chain; one for each open ledger.
+
+    It is good while that row is in the chain and nothing after it changed what deriving reads: so a
+    change by any process is seen, and a transaction that was rolled back leaves nothing behind.
+    """
+
+    CHANGES = ("account_opened", "fill", "activity")
+    NAMES_ORDERS = ("intent", "order", "order_adopted", "leg_ids")
+    """Say whose an execution is; they matter while there is one of an unknown order."""
+
+    def __init__(self) -> None:
+        self._last: dict[AccountId, tuple[int, str, Derived]] = {}
+
+    def find(self, session: Session, account: AccountId) -> Derived | None:
+        seq, digest, book = self._last.get(account, (0, "", None))
+        if book is None or session.scalar(select(AuditRow.hash).where(AuditRow.seq == seq)) != digest:
+            return None
+        kinds = self.CHANGES + (self.NAMES_ORDERS if book.orphans else ())
+        since = select(AuditRow.seq).where(AuditRow.seq > seq, AuditRow.kind.in_(kinds)).limit(1)
+        if session.scalar(since) is not None:
+            return None
+        self.keep(session, account, book)
+        return book
+
+    def keep(self, session: Session, account: AccountId, book: Derived) -> None:
+        head = session.scalar(select(AuditHeadRow))
+        if head is not None and head.seq:
+            self._last[account] = (head.seq, head.hash, book)
+
+
+def derived(session: Session, account: AccountId) -> Derived:
+    """The account as its fills and activities make it; rebuilt only when there is something new."""
+    cache: DerivedCache = session.info["derived"]
+    book = cache.find(session, account)
+    if book is None:
+        book = rebuilt(session, account)
+        cache.keep(session, account, book)
+    return book
+
+
+def rebuilt(session: Session, account: AccountId) -> Derived:
+    """The account rebuilt from its fills and activities, now."""
+    row = require_account(session, account)
+    with _uncollected():
+        return derive(
+            account,
+            Cash(row.opening_cash),
+            _terms(session, account),
+            fills_of(session, account),
+            activities_of(session, account),
+        )
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage is looked for meanwhile: a million objects that all stay made it take twice as long."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _terms(session: Session, account: AccountId) -> tuple[OrderTerms, ...]:
     ids: dict[str, set[str]] = defaultdict(set)
-    for leg in session.scalars(select(OrderLegRow).where(OrderLegRow.account == account)):
-        ids[leg.client_order_id].add(leg.broker_order_id)
-    intents = {
-        row.client_order_id: row
-        for row in session.scalars(select(IntentRow).where(IntentRow.account == account))
-    }
+    for order_id, leg_id in session.execute(
+        select(OrderLegRow.client_order_id, OrderLegRow.broker_order_id).where(OrderLegRow.account == account)
+    ):
+        ids[order_id].add(leg_id)
+    rows = session.execute(
+        select(
+            OrderRow.client_order_id,
+            OrderRow.broker_order_id,
+            OrderRow.strategy,
+            OrderRow.structure_symbol,
+            OrderRow.effect,
+            type_coerce(OrderRow.legs, Text),
+            OrderRow.created_at,
+            IntentRow.session,
+            type_coerce(IntentRow.facts, Text),
+            IntentRow.reason,
+        )
+        .outerjoin(IntentRow, IntentRow.client_order_id == OrderRow.client_order_id)
+        .where(OrderRow.account == account)
+        .order_by(OrderRow.created_at, OrderRow.client_order_id)
+    )
     terms = []
-    for order in orders_of(session, account):
-        intent = intents.get(order.client_order_id)
-        own = set() if order.broker_order_id is None else {str(order.broker_order_id)}
+    for order_id, broker_id, strategy, symbol, effect, legs, created_at, day, facts, reason in rows:
+        own = {broker_id} if broker_id is not None else set()
         terms.append(
             OrderTerms(
-                client_order_id=order.client_order_id,
-                ids=frozenset(own | ids[order.client_order_id]),
-                strategy=order.strategy,
-                structure=order.structure,
-                effect=order.effect,
-                session=order.created_at.astimezone(NEW_YORK).date() if intent is None else intent.session,
-                facts={} if intent is None else intent.facts,
-                reason="adopted" if intent is None else intent.reason,
+                client_order_id=ClientOrderId(order_id),
+                ids=frozenset(own | ids[order_id] if order_id in ids else own),
+                strategy=None if strategy is None else StrategyName(strategy),
+                structure=None if symbol is None else read_structure(legs, effect),
+                effect=None if effect is None else Effect(effect),
+                session=created_at.astimezone(NEW_YORK).date() if day is None else day,
+                facts={} if facts is None else json.loads(facts),
+                reason="adopted" if reason is None else reason,
             )
         )
     return tuple(terms)
+
+
+def known_states(
+    session: Session, account: AccountId, ids: Sequence[ClientOrderId]
+) -> Mapping[ClientOrderId, tuple[OrderState, bool]]:
+    """State of each of ``ids`` that is known here, and whether it was adopted."""
+    return {
+        ClientOrderId(order_id): (OrderState(state), adopted)
+        for some in _batches(ids)
+        for order_id, state, adopted in session.execute(
+            select(OrderRow.client_order_id, OrderRow.state, OrderRow.adopted).where(
+                OrderRow.account == account, OrderRow.client_order_id.in_(some)
+            )
+        )
+    }
+
+
+def unbooked(session: Session, account: AccountId) -> tuple[Unbooked, ...]:
+    """What orders were told filled beyond the units that their executions make."""
+    units = derived(session, account).units
+    rows = session.scalars(
+        select(OrderRow).where(
+            OrderRow.account == account, OrderRow.filled > 0, OrderRow.structure_symbol.is_not(None)
+        )
+    )
+    found = []
+    for row in rows:
+        told = row.filled - units.get(ClientOrderId(row.client_order_id), 0)
+        if told <= 0:
+            continue
+        order = _known(row)
+        moves = {
+            leg.instrument: Decimal(told * leg.ratio * (1 if leg.action.is_buy else -1)) for leg in order.legs
+        }
+        size = 1 if order.structure is None else order.structure.multiplier
+        cash = Decimal(0) if order.average is None else order.average * size * told
+        found.append(Unbooked(order.client_order_id, moves, exact(cash)))
+    return tuple(found)

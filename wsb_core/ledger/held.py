@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from functools import reduce
+from functools import lru_cache, reduce
 from math import gcd
 
 from wsb_core.domain.contracts import Instrument, Share
-from wsb_core.domain.ids import Cash, Price, StrategyName
+from wsb_core.domain.ids import Cash, Price, StrategyName, Underlying
 from wsb_core.domain.structures import Structure, StructureKind, StructureLeg, single
 
 from .types import exact
@@ -19,11 +19,29 @@ ZERO = Decimal(0)
 _FINE = Decimal("1e-10")
 
 
+@lru_cache(maxsize=1 << 16)
+def symbol_of(instrument: Instrument) -> str:
+    """``instrument.symbol``, written out once: a replay asks for it a hundred times a row."""
+    return instrument.symbol
+
+
+@lru_cache(maxsize=1 << 14)
+def ratios_of(structure: Structure) -> tuple[tuple[str, int], ...]:
+    """Symbol and signed ratio of each leg."""
+    return tuple((symbol_of(leg.instrument), leg.ratio) for leg in structure.legs)
+
+
+@lru_cache(maxsize=1 << 14)
+def name_of(structure: Structure) -> str:
+    return structure.symbol
+
+
 @dataclass(frozen=True, slots=True)
 class ClosedTrade:
     """Units of a structure that were opened and closed again. Prices per share, credit +, debit -.
 
-    ``pnl`` is what the fills and activities moved, with those fees that name one of its orders.
+    ``pnl`` is what the fills and activities moved less ``fees``, positive: those that the broker's rows
+    tie to one of its orders.
     """
 
     strategy: StrategyName
@@ -35,6 +53,7 @@ class ClosedTrade:
     closed_at: datetime
     pnl: Cash
     exit_rule: str
+    fees: Cash = Cash(ZERO)
 
 
 @dataclass(slots=True, eq=False)
@@ -61,11 +80,24 @@ class Held:
     rule: str = ""
     awaited: int = 0
     """Exercises and assignments whose shares are still to come, or not all there."""
+    key: str = ""
+    """``structure.symbol``."""
+    legs: dict[str, Instrument] = field(default_factory=dict)
+    """Its own legs by symbol, as they are called now; the structure keeps its shape where theirs is none."""
+
+    def __post_init__(self) -> None:
+        self.key = self.key or name_of(self.structure)
+        self.legs = self.legs or {symbol_of(leg.instrument): leg.instrument for leg in self.structure.legs}
 
     @property
     def gone(self) -> bool:
         """Nothing is left of its own legs; shares it was delivered may be."""
-        return not self.awaited and not any(self.left[leg.instrument.symbol] for leg in self.structure.legs)
+        return not self.awaited and not any(self.left[symbol] for symbol in self.legs)
+
+    @property
+    def underlying(self) -> Underlying:
+        """Of its legs as they are called now."""
+        return next(iter(self.legs.values())).underlying
 
     @property
     def is_shares(self) -> bool:
@@ -96,40 +128,58 @@ class Held:
             left=dict(size),
             paid=paid,
             fees=fees,
+            key=self.key,
+            legs=dict(self.legs),
         )
 
     def capacity(self, structure: Structure) -> int:
         """Units of ``structure`` that what is left could give."""
-        return min(
-            int(self.left.get(leg.instrument.symbol, ZERO) / leg.ratio)
-            if self.left.get(leg.instrument.symbol, ZERO) * leg.ratio > 0
-            else 0
-            for leg in structure.legs
-        )
+        legs = [(self.left.get(symbol, ZERO), ratio) for symbol, ratio in ratios_of(structure)]
+        return min(int(left / ratio) if left * ratio > 0 else 0 for left, ratio in legs)
 
     def replace_legs(self, changes: Mapping[str, tuple[Instrument, Decimal]]) -> None:
         """Legs became ``factor`` as much of another (or the same) instrument, at the same cost.
 
-        The units follow when the whole structure multiplies; otherwise it is left broken.
+        The units follow when all of it is there and what it becomes is a structure; otherwise it is left
+        broken, and shown as what it is.
         """
         mine = {symbol: change for symbol, change in changes.items() if symbol in self.size}
         if not mine:
             return
-        legs = []
-        for leg in self.structure.legs:
-            symbol = leg.instrument.symbol
-            new, factor = mine.get(symbol, (leg.instrument, Decimal(1)))
-            legs.append(StructureLeg(new, leg.ratio))
-            for quantities in (self.size, self.left):
-                quantities[new.symbol] = (quantities.pop(symbol) * factor).quantize(_FINE)
-            self.paid[new.symbol] = self.paid.pop(symbol)
-        self.structure = Structure(tuple(legs))
-        units = {self.size[leg.instrument.symbol] / leg.ratio for leg in legs}
-        count = min(units)
-        if len(units) == 1 and count == int(count) and self.size == self.left:
-            self.units = int(count)
-        else:
+        whole = not self.broken and self.size == self.left
+        names = {symbol: symbol_of(new) for symbol, (new, _) in mine.items()}
+        factors = {symbol: factor for symbol, (_, factor) in mine.items()}
+
+        def moved(quantities: Mapping[str, Decimal]) -> dict[str, Decimal]:
+            return {
+                names.get(symbol, symbol): (quantity * factors.get(symbol, Decimal(1))).quantize(_FINE)
+                for symbol, quantity in quantities.items()
+            }
+
+        self.size, self.left = moved(self.size), moved(self.left)
+        self.paid = {names.get(symbol, symbol): cash for symbol, cash in self.paid.items()}
+        self.legs = {
+            names.get(symbol, symbol): mine[symbol][0] if symbol in mine else instrument
+            for symbol, instrument in self.legs.items()
+        }
+        became = self._shape() if whole else None
+        if became is None:
             self.broken = True
+        else:
+            self.structure, self.units = became
+            self.key = name_of(self.structure)
+
+    def _shape(self) -> tuple[Structure, int] | None:
+        """What its legs are together, and how many units; None when they are no structure."""
+        counts = {symbol: int(self.size[symbol]) for symbol in self.legs}
+        if any(count != self.size[symbol] for symbol, count in counts.items()):
+            return None
+        units = reduce(gcd, (abs(count) for count in counts.values()))
+        try:
+            legs = (StructureLeg(self.legs[symbol], count // units) for symbol, count in counts.items())
+            return Structure(tuple(legs)), units
+        except ValueError:
+            return None
 
     def receive(self, share: Share, quantity: Decimal, cash: Decimal) -> None:
         """Shares delivered on exercise or assignment: they offset shares that are there, or join them."""
@@ -137,12 +187,21 @@ class Held:
         left = self.left.get(symbol, ZERO)
         offset = min(abs(left), abs(quantity)).copy_sign(quantity) if left * quantity < 0 else ZERO
         spent = (cash * offset / quantity).quantize(_FINE)
-        self.exit += spent
-        for quantities in (self.size, self.left):
+        for quantities in (self.size, self.left, self.paid):
             quantities.setdefault(symbol, ZERO)
+        if symbol in self.legs:
+            self.size[symbol] += quantity - offset
+        elif offset:
+            # What earlier deliveries brought and this one takes away is settled: the cost keeps none of it.
+            part = (self.paid[symbol] * -offset / left).quantize(_FINE)
+            self.exit += part
+            self.paid[symbol] -= part
+            self.size[symbol] += quantity
+        else:
+            self.size[symbol] += quantity
         self.left[symbol] += quantity
-        self.size[symbol] += quantity - offset
-        self.paid[symbol] = self.paid.get(symbol, ZERO) + cash - spent
+        self.exit += spent
+        self.paid[symbol] += cash - spent
 
     def give_up(self, share: Share) -> tuple[Decimal, Decimal]:
         """Hand over the delivered shares that are left, with what they cost."""
@@ -155,7 +214,7 @@ class Held:
 
     def trade(self, at: datetime) -> ClosedTrade:
         """What it came to, once nothing is left. Delivered shares that went again count in the exit."""
-        own = sum((self.paid[leg.instrument.symbol] for leg in self.structure.legs), ZERO)
+        own = sum((self.paid[symbol] for symbol in self.legs), ZERO)
         exit_cash = self.exit + sum(self.paid.values(), ZERO) - own
         return ClosedTrade(
             strategy=self.strategy,
@@ -167,14 +226,16 @@ class Held:
             closed_at=at,
             pnl=Cash(exact(own + exit_cash + self.fees)),
             exit_rule=self.rule,
+            fees=Cash(exact(-self.fees)),
         )
 
     def remains(self) -> Iterator[tuple[Structure, int, Decimal]]:
         """Structure, units and opening cash of everything left: one structure when the legs form one."""
-        instruments: dict[str, Instrument] = {
-            Share(self.structure.underlying).symbol: Share(self.structure.underlying)
-        }
-        instruments |= {leg.instrument.symbol: leg.instrument for leg in self.structure.legs}
+        if not self.broken and self.left == self.size:
+            yield self.structure, self.units, sum(self.paid.values(), ZERO)
+            return
+        share = Share(self.underlying)
+        instruments: dict[str, Instrument] = {share.symbol: share, **self.legs}
         legs = [
             (instruments[symbol], int(quantity)) for symbol, quantity in self.left.items() if int(quantity)
         ]
@@ -192,7 +253,8 @@ class Held:
             yield whole, units, cost
 
     def _cost(self, symbol: str, quantity: Decimal) -> Decimal:
-        return (self.paid[symbol] * quantity / self.size[symbol]).quantize(_FINE)
+        size = self.size[symbol]
+        return (self.paid[symbol] * quantity / size).quantize(_FINE) if size else ZERO
 
 
 def per_share(cash: Decimal, structure: Structure, units: int) -> Price:

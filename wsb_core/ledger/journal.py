@@ -1,8 +1,9 @@
-"""Runs, the checks they made and the decisions they took."""
+"""Runs, the checks they made, what they decided on and what they decided."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from sqlalchemy import ColumnElement, select
@@ -14,7 +15,7 @@ from wsb_core.domain.ids import AccountId, ClientOrderId, RunId, StrategyName, U
 
 from .records import CheckRecord, Decided, Outcome, Run
 from .store import Tx
-from .tables import CheckRow, DecisionRow, RunRow, StrategyRow
+from .tables import BlobRow, CheckRow, DecisionRow, RunInputRow, RunRow, StrategyRow
 
 RUNNING = "running"
 
@@ -265,3 +266,34 @@ def require_strategy(tx: Tx, strategy: StrategyName) -> None:
     if tx.session.get(StrategyRow, strategy) is None:
         tx.session.add(StrategyRow(name=strategy, first_seen_at=tx.at))
         tx.session.flush()
+
+
+def record_inputs(tx: Tx, run_id: RunId, inputs: Mapping[str, bytes]) -> int:
+    require_run(tx.session, run_id)
+    known = set(tx.session.scalars(select(RunInputRow.name).where(RunInputRow.run_id == run_id)))
+    fresh = {name: data for name, data in inputs.items() if name not in known}
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in fresh.items()}
+    for name, data in fresh.items():
+        if tx.session.get(BlobRow, digests[name]) is None:
+            tx.session.add(BlobRow(digest=digests[name], data=data, recorded_at=tx.at))
+            tx.session.flush()
+        tx.session.add(RunInputRow(run_id=run_id, name=name, digest=digests[name], recorded_at=tx.at))
+    if fresh:
+        tx.audit("run_inputs", {"run_id": run_id, "inputs": digests})
+    return len(fresh)
+
+
+def inputs(session: Session, run_id: RunId) -> Mapping[str, bytes]:
+    require_run(session, run_id)
+    rows = session.execute(
+        select(RunInputRow.name, BlobRow.digest, BlobRow.data)
+        .join(BlobRow, BlobRow.digest == RunInputRow.digest)
+        .where(RunInputRow.run_id == run_id)
+        .order_by(RunInputRow.name)
+    ).all()
+    for name, digest, data in rows:
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise LedgerError(
+                f"run {run_id}: its {name} was changed since it was recorded: verify the ledger"
+            )
+    return {name: data for name, _, data in rows}

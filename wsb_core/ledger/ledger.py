@@ -10,6 +10,7 @@ from typing import Any
 
 from wsb_core.domain.activities import Activity
 from wsb_core.domain.checks import CheckReport
+from wsb_core.domain.halts import HaltKind
 from wsb_core.domain.ids import (
     AccountId,
     BrokerOrderId,
@@ -23,6 +24,7 @@ from wsb_core.domain.orders import ApprovedOrder, BrokerOrder, Fill, IntentKey, 
 from wsb_core.domain.positions import Holding, Lot, OpenOrder, Position
 
 from . import books, control, journal, migrate, observations, orders, outbox
+from .books import Balance, Unbooked
 from .chain import AuditEntry
 from .held import ClosedTrade
 from .positions import Derived
@@ -31,7 +33,6 @@ from .records import (
     CheckRecord,
     Decided,
     Halt,
-    HaltKind,
     Intent,
     KnownOrder,
     Lease,
@@ -40,10 +41,11 @@ from .records import (
     ProviderHealth,
     Reconciliation,
     Run,
+    StoredLook,
     Verification,
 )
 from .store import Store
-from .verify import audit_entries, verify
+from .verify import adopt_rows, audit_entries, verify
 
 
 def open_ledger(url: str) -> Ledger:
@@ -65,6 +67,7 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        store.memory["derived"] = books.DerivedCache()
 
     def __enter__(self) -> Ledger:
         return self
@@ -83,10 +86,12 @@ class Ledger:
     def init(self) -> None:
         """Create the tables, or migrate them to the newest revision; nothing to do is fine."""
         migrate.init(self._store)
+        adopt_rows(self._store)
 
     def upgrade(self) -> None:
         """Migrate to the newest revision. Raises: LedgerError when there is no ledger yet."""
         migrate.upgrade(self._store)
+        adopt_rows(self._store)
 
     def revision(self) -> tuple[str | None, str]:
         """The revision of the database, None when it holds no ledger, and the newest one."""
@@ -105,6 +110,11 @@ class Ledger:
         """
         with self._store.write(at) as tx:
             return books.open_account(tx, account, mode, opening_cash)
+
+    def account_mode(self, account: AccountId) -> str | None:
+        """practice, paper or live; None when the account never came to this ledger."""
+        with self._store.read() as session:
+            return books.account_mode(session, account)
 
     def opened_at(self, account: AccountId) -> datetime | None:
         """When the account came to this ledger; None when it never did."""
@@ -171,6 +181,16 @@ class Ledger:
         with self._store.read() as found:
             return journal.decisions(found, session, strategy)
 
+    def record_inputs(self, run_id: RunId, inputs: Mapping[str, bytes], at: datetime) -> int:
+        """Keep what a run decides on, by name; how many were new. What is the same is kept once for all."""
+        with self._store.write(at) as tx:
+            return journal.record_inputs(tx, run_id, inputs)
+
+    def inputs(self, run_id: RunId) -> Mapping[str, bytes]:
+        """What a run decided on; empty when it kept nothing. Raises: LedgerError when it was changed."""
+        with self._store.read() as session:
+            return journal.inputs(session, run_id)
+
     # Orders
 
     def record_intent(self, run_id: RunId, approved: ApprovedOrder, *, lease: Lease, at: datetime) -> Intent:
@@ -178,8 +198,9 @@ class Ledger:
 
         Gives back an intent with ``created`` False, and records nothing, when the key has one, or when
         another order of the strategy for the same structure and effect works or may be working.
-        Raises: LeaseLost; Halted for an opening order under any halt (a closing one is never
-        stopped); ReduceOnlyViolation for a close of more units than are held and not being closed.
+        Raises: LeaseLost; NotArmed; Halted for an opening order under any halt, and for a closing one
+        under a hold alone; ReduceOnlyViolation for a close of more units than are held and not being
+        closed.
         """
         with self._store.write(at) as tx:
             return orders.record_intent(tx, run_id, approved, lease)
@@ -194,8 +215,8 @@ class Ledger:
 
         From ``intended``, from ``unknown`` once the broker said it has no such order, or from
         ``sending`` when the run that was sending it is gone. False, and nothing changed, when another
-        run is sending it or it is past that. Checks lease, halts, twins and quantity again.
-        Raises: LeaseLost, Halted, DuplicateOrder, ReduceOnlyViolation.
+        run is sending it or it is past that. Checks lease, arming, halts, twins and quantity again.
+        Raises: LeaseLost, NotArmed, Halted, DuplicateOrder, ReduceOnlyViolation.
         """
         with self._store.write(at) as tx:
             return orders.mark_sending(tx, client_order_id, lease)
@@ -267,6 +288,18 @@ class Ledger:
         with self._store.read() as found:
             return orders.intents(found, session, strategy)
 
+    def known_states(
+        self, account: AccountId, ids: Sequence[ClientOrderId]
+    ) -> Mapping[ClientOrderId, tuple[OrderState, bool]]:
+        """State of each of ``ids`` that is known here, and whether it was adopted."""
+        with self._store.read() as session:
+            return books.known_states(session, account, ids)
+
+    def unbooked(self, account: AccountId) -> tuple[Unbooked, ...]:
+        """What orders were told filled beyond the units that their executions make."""
+        with self._store.read() as session:
+            return books.unbooked(session, account)
+
     def orders(self, account: AccountId, adopted: bool | None = None) -> tuple[KnownOrder, ...]:
         """Every order of the account, ours (``adopted`` False), strangers' (True) or both; oldest first."""
         with self._store.read() as session:
@@ -304,7 +337,10 @@ class Ledger:
             return books.activities_of(session, account)
 
     def derived(self, account: AccountId) -> Derived:
-        """Positions, holdings, lots, cash and closed trades, all from one instant."""
+        """Positions, holdings, lots, cash and closed trades, all from one instant.
+
+        Rebuilt when something was filled or booked since this process last asked, by whomever.
+        """
         with self._store.read() as session:
             return books.derived(session, account)
 
@@ -314,7 +350,7 @@ class Ledger:
 
     def holdings(self, account: AccountId) -> tuple[Holding, ...]:
         """Signed quantity of every instrument held, by symbol."""
-        return self.derived(account).holdings
+        return self.balance(account).holdings
 
     def lots(self, account: AccountId) -> tuple[Lot, ...]:
         """Tax lots by symbol, oldest first."""
@@ -322,7 +358,12 @@ class Ledger:
 
     def cash(self, account: AccountId) -> Cash:
         """Opening cash and everything fills and activities moved."""
-        return self.derived(account).cash
+        return self.balance(account).cash
+
+    def balance(self, account: AccountId) -> Balance:
+        """Holdings and cash of one instant, added up without asking which strategy's they are."""
+        with self._store.read() as session:
+            return books.balance(session, account)
 
     def closed_trades(self, account: AccountId) -> tuple[ClosedTrade, ...]:
         """Round trips in the order in which they were closed."""
@@ -331,32 +372,68 @@ class Ledger:
     # Control
 
     def acquire_lease(self, account: AccountId, holder: str, at: datetime, ttl: timedelta) -> Lease:
-        """Take or renew the right to trade. ``holder`` names one process and no other.
+        """Take or renew the right to trade. ``holder`` names one installation, whose processes share it.
 
         The token grows whenever the holder changes. Raises: LeaseLost naming who has it, and until when.
         """
         with self._store.write(at) as tx:
             return control.acquire_lease(tx, account, holder, ttl)
 
+    def renew_lease(self, lease: Lease, at: datetime, ttl: timedelta) -> Lease:
+        """The lease good until at least ``ttl`` from ``at``, even when it ran out and nobody took it.
+
+        Raises: LeaseLost naming who has it when another took it, or it was given back.
+        """
+        with self._store.write(at) as tx:
+            return control.renew_lease(tx, lease, ttl)
+
     def release_lease(self, lease: Lease, at: datetime) -> bool:
         """Give the lease back; False when it was no longer held."""
         with self._store.write(at) as tx:
             return control.release_lease(tx, lease)
 
-    def set_halt(self, scope: str, kind: str, reason: str, by: str, at: datetime) -> Halt:
-        """Stop entries of a strategy, or of all (``*``), until cleared; kinds are those of HaltKind."""
-        with self._store.write(at) as tx:
-            return control.set_halt(tx, scope, HaltKind(kind), reason, by)
+    def set_halt(
+        self, scope: str, kind: str, reason: str, by: str, at: datetime, *, hard: bool | None = None
+    ) -> Halt:
+        """Stop a strategy, or all (``*``), until cleared; kinds, and which are hard, are those of HaltKind.
 
-    def clear_halt(self, scope: str, by: str, at: datetime) -> int:
-        """Clear every halt set on exactly this scope; how many there were."""
+        Set again by the same setter it is the same halt; another setter's stands beside it.
+        """
         with self._store.write(at) as tx:
-            return control.clear_halt(tx, scope, by)
+            return control.set_halt(tx, scope, HaltKind(kind), reason, by, hard)
+
+    def clear_halt(
+        self,
+        scope: str,
+        by: str,
+        at: datetime,
+        *,
+        kind: str | None = None,
+        set_by: str | None = None,
+        why: str = "",
+    ) -> int:
+        """Clear the halts on exactly this scope, of one kind and one setter when given; how many.
+
+        Raises: HardHalt, and clears nothing, when one of them is hard and ``why`` is empty.
+        """
+        with self._store.write(at) as tx:
+            wanted = None if kind is None else HaltKind(kind)
+            return control.clear_halt(tx, scope, by, wanted, set_by, why)
 
     def halts(self, scope: str | None = None) -> tuple[Halt, ...]:
         """Halts in force, oldest first: all of them, or those that cover ``scope`` (its own and ``*``)."""
         with self._store.read() as session:
             return control.halts(session, scope)
+
+    def record_look(self, account: AccountId, readings: Sequence[Mapping[str, str]], at: datetime) -> None:
+        """Keep what the halt rules measured at ``at``."""
+        with self._store.write(at) as tx:
+            control.record_look(tx, account, readings)
+
+    def looks(self, account: AccountId, session: date) -> tuple[StoredLook, ...]:
+        """What the halt rules measured on a trading day, oldest first."""
+        with self._store.read() as found:
+            return control.looks(found, account, session)
 
     def set_limits(
         self, strategy: StrategyName | None, limits: Mapping[str, Decimal], by: str, at: datetime
@@ -376,7 +453,10 @@ class Ledger:
             control.arm(tx, account, until, by)
 
     def armed_until(self, account: AccountId) -> datetime | None:
-        """Until when live orders are allowed by the last arming; None when there was none."""
+        """Until when live orders are allowed by the last arming; None when there was none.
+
+        The order path asks for itself: no order of a live account is recorded or sent unarmed.
+        """
         with self._store.read() as session:
             return control.armed_until(session, account)
 
@@ -416,7 +496,8 @@ class Ledger:
             return observations.equity_at_close(found, account)
 
     def peak_equity(self, account: AccountId) -> Cash | None:
-        """The highest equity ever marked; None when there is none."""
+        """The highest equity ever marked, less what was withdrawn since and with what was paid in; None
+        when there is none."""
         with self._store.read() as session:
             return observations.peak_equity(session, account)
 
@@ -455,6 +536,13 @@ class Ledger:
         """Append an entry of the caller's own to the chain."""
         with self._store.write(at) as tx:
             tx.audit(kind, payload)
+
+    def say(self, kind: str, payload: Mapping[str, Any], at: datetime) -> None:
+        """Append an entry to the chain with the next thing that is written, for no commit of its own.
+
+        What was said and never followed by a write is lost with the process.
+        """
+        self._store.say(kind, payload, at)
 
     def audit_log(self) -> tuple[AuditEntry, ...]:
         """The whole chain, oldest first."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from statistics import median
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from wsb_core.domain.activities import ActivityKind
 from wsb_core.domain.calendar import NEW_YORK
 from wsb_core.domain.ids import AccountId, Cash
 
 from .books import require_account
 from .records import MarkKind, ProviderHealth, Reconciliation
 from .store import Tx
-from .tables import MarkRow, ProviderRow, ReconciliationRow, SourceRequestRow
+from .tables import ActivityRow, MarkRow, ProviderRow, ReconciliationRow, SourceRequestRow
 
 _WINDOW = 50
 
@@ -95,16 +98,36 @@ def equity_at_close(session: Session, account: AccountId) -> Mapping[date, Cash]
 
 def peak_equity(session: Session, account: AccountId) -> Cash | None:
     # Compared here, not in SQL: SQLite would compare the text.
-    marks = session.scalars(select(MarkRow.equity).where(MarkRow.account == account)).all()
-    return Cash(max(marks)) if marks else None
+    highest: dict[date, Decimal] = {}
+    for day, equity in session.execute(
+        select(MarkRow.session, MarkRow.equity).where(MarkRow.account == account)
+    ):
+        highest[day] = max(equity, highest.get(day, equity))
+    if not highest:
+        return None
+    moved = session.execute(
+        select(ActivityRow.booked_on, ActivityRow.cash).where(
+            ActivityRow.account == account, ActivityRow.kind == ActivityKind.CASH.value
+        )
+    ).all()
+    return Cash(max(equity + _paid_since(day, moved) for day, equity in highest.items()))
+
+
+def _paid_since(day: date, moved: Iterable[Any]) -> Decimal:
+    """Net deposits after ``day``. Those of the day itself count where that makes the peak lower."""
+    return sum(
+        (cash for booked, cash in moved if booked > day or (booked == day and cash < 0)), start=Decimal(0)
+    )
 
 
 def record_reconciliation(
     tx: Tx, account: AccountId, clean: bool, breaks: Sequence[Mapping[str, str]]
 ) -> None:
     require_account(tx.session, account)
-    if clean and breaks:
-        raise ValueError(f"account {account}: a reconciliation with {len(breaks)} breaks is not clean")
+    unexplained = [one["key"] for one in breaks if one.get("halts", "yes") == "yes"]
+    if clean is bool(unexplained):
+        told = "clean" if clean else "not clean"
+        raise ValueError(f"account {account}: {told}, with {len(unexplained)} breaks that nothing explains")
     listed = [dict(each) for each in breaks]
     tx.session.add(ReconciliationRow(account=account, at=tx.at, clean=clean, breaks=listed))
     tx.audit("reconciliation", {"account": account, "clean": clean, "breaks": listed})

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from wsb_core.domain.errors import LedgerError
@@ -36,7 +36,8 @@ from wsb_core.domain.structures import Structure, StructureLeg
 
 from .books import derived, orders_of, require_account
 from .codec import pack_legs, pack_structure, unpack_legs, unpack_structure
-from .control import require_lease, require_no_halt
+from .control import require_armed, require_lease, require_no_halt
+from .held import ratios_of
 from .journal import require_run, require_strategy
 from .records import DuplicateOrder, Intent, KnownOrder, Lease, OrderEvent, ReduceOnlyViolation
 from .store import Tx
@@ -47,18 +48,33 @@ MAY_WORK = tuple(state.value for state in OrderState if state.may_work)
 SENT_LONG_AGO = timedelta(seconds=60)
 """Longer than any one request can take: a sender that has not answered by then is gone."""
 OPEN_STATES = (OrderState.INTENDED.value, *MAY_WORK)
+# Asked on the way of every order, so made once.
+_KNOWN = select(IntentRow.client_order_id).where(IntentRow.client_order_id == bindparam("known"))
+_TWIN = (
+    select(OrderRow.client_order_id)
+    .join(IntentRow, IntentRow.client_order_id == OrderRow.client_order_id)
+    .where(
+        OrderRow.account == bindparam("account"),
+        OrderRow.strategy == bindparam("strategy"),
+        OrderRow.structure_symbol == bindparam("structure"),
+        OrderRow.effect == bindparam("effect"),
+        OrderRow.client_order_id != bindparam("own"),
+        OrderRow.state.in_(MAY_WORK),
+    )
+    .order_by(OrderRow.created_at)
+    .limit(1)
+)
 
 
 def record_intent(tx: Tx, run_id: RunId, approved: ApprovedOrder, lease: Lease) -> Intent:
     order = approved.order
-    existing = find_intent(tx.session, order.client_order_id)
-    if existing is not None:
-        return existing
+    if tx.session.execute(_KNOWN, {"known": order.client_order_id}).first() is not None:
+        return intent(tx.session, order.client_order_id)
     require_account(tx.session, order.key.account)
     require_run(tx.session, run_id)
     require_lease(tx, order.key.account, lease)
-    if order.effect is Effect.OPEN:
-        require_no_halt(tx.session, order.key.strategy)
+    require_armed(tx, order.key.account)
+    require_no_halt(tx.session, order.key.strategy, order.effect)
     twin = _working_twin(tx.session, order)
     if twin is not None:
         return twin
@@ -137,8 +153,8 @@ def mark_sending(tx: Tx, client_order_id: ClientOrderId, lease: Lease) -> bool:
         _apply(tx, row, OrderState.UNKNOWN, evidence, None, None, None)
     elif held.state not in (OrderState.INTENDED, OrderState.UNKNOWN):
         return False
-    if order.effect is Effect.OPEN:
-        require_no_halt(tx.session, order.key.strategy)
+    require_armed(tx, order.key.account)
+    require_no_halt(tx.session, order.key.strategy, order.effect)
     twin = _working_twin(tx.session, order)
     if twin is not None:
         raise DuplicateOrder(
@@ -147,6 +163,17 @@ def mark_sending(tx: Tx, client_order_id: ClientOrderId, lease: Lease) -> bool:
     if order.effect is Effect.CLOSE:
         _require_reduction(tx.session, order)
     _apply(tx, row, OrderState.SENDING, {}, None, None, None)
+    tx.audit(
+        "request",
+        {
+            "call": "submit",
+            "client_order_id": client_order_id,
+            "lease": lease.token,
+            "quantity": order.quantity,
+            "limit": order.limit,
+            "legs": [f"{leg.action} {leg.ratio} {leg.instrument.symbol}" for leg in order.legs],
+        },
+    )
     return True
 
 
@@ -388,49 +415,60 @@ def open_orders(session: Session, account: AccountId) -> tuple[OpenOrder, ...]:
 
 def _working_twin(session: Session, order: Order) -> Intent | None:
     """Another order of this strategy for the same structure and effect that works or may be working."""
-    rows = session.scalars(
-        select(OrderRow)
-        .join(IntentRow, IntentRow.client_order_id == OrderRow.client_order_id)
-        .where(
-            OrderRow.account == order.key.account,
-            OrderRow.strategy == order.key.strategy,
-            OrderRow.structure_symbol == order.structure.symbol,
-            OrderRow.effect == order.effect.value,
-            OrderRow.client_order_id != order.client_order_id,
-            OrderRow.state.in_(MAY_WORK),
-        )
-        .order_by(OrderRow.created_at)
-    )
-    first = rows.first()
-    return None if first is None else intent(session, ClientOrderId(first.client_order_id))
+    asked = {
+        "account": order.key.account,
+        "strategy": order.key.strategy,
+        "structure": order.structure.symbol,
+        "effect": order.effect.value,
+        "own": order.client_order_id,
+    }
+    first = session.execute(_TWIN, asked).first()
+    return None if first is None else intent(session, ClientOrderId(first[0]))
 
 
 def _require_reduction(session: Session, order: Order) -> None:
     """A close may take no more units than are held and not already being closed, told filled or not."""
     key = order.key
     book = derived(session, key.account)
-    held = sum(
-        position.quantity
-        for position in book.positions
-        if position.strategy == key.strategy and position.structure.symbol == order.structure.symbol
-    )
+    own = [p for p in book.positions if p.strategy == key.strategy]
+    same = [p for p in own if p.structure.symbol == order.structure.symbol]
+    held = sum(position.quantity for position in same)
+    # What is left of a broken structure may be being closed leg by leg, under other names.
+    remnant = any(position.opened_quantity is None for position in same)
+    legs = {symbol for symbol, _ in ratios_of(order.structure)}
     for row in session.scalars(
         select(OrderRow).where(
             OrderRow.account == key.account,
             OrderRow.strategy == key.strategy,
-            OrderRow.structure_symbol == order.structure.symbol,
+            or_(*(OrderRow.structure_symbol.contains(symbol, autoescape=True) for symbol in legs)),
             OrderRow.effect == Effect.CLOSE.value,
             OrderRow.client_order_id != order.client_order_id,
         )
     ):
         # Units that were told filled and whose executions are not here yet are gone already.
         expected = row.quantity if OrderState(row.state).may_work else row.filled
-        held -= max(0, expected - book.units.get(ClientOrderId(row.client_order_id), 0))
+        coming = max(0, expected - book.units.get(ClientOrderId(row.client_order_id), 0))
+        if row.structure_symbol == order.structure.symbol:
+            held -= coming
+        elif remnant and coming:
+            there = sum(p.quantity for p in own if p.structure.symbol == row.structure_symbol)
+            held -= _shared(order, row, max(0, coming - there))
     if order.quantity > held:
         raise ReduceOnlyViolation(
             f"{order.client_order_id}: closes {order.quantity} units of {order.structure.symbol}, "
             f"only {max(held, 0)} are held and not being closed: look at the positions again"
         )
+
+
+def _shared(order: Order, other: OrderRow, units: int) -> int:
+    """Units of ``order`` that cannot be had once ``units`` of ``other`` have taken the legs they share."""
+    mine = dict(ratios_of(order.structure))
+    taken = [
+        -(-units * leg.ratio // abs(mine[leg.instrument.symbol]))
+        for leg in unpack_legs(other.legs)
+        if leg.instrument.symbol in mine
+    ]
+    return max(taken, default=0)
 
 
 def intent(session: Session, client_order_id: ClientOrderId) -> Intent:

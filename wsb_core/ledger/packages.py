@@ -9,8 +9,10 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from wsb_core.domain.ids import ClientOrderId, StrategyName
-from wsb_core.domain.orders import Effect, Fill, order_legs
+from wsb_core.domain.orders import Effect, Fill
 from wsb_core.domain.structures import Structure
+
+from .held import ratios_of, symbol_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,11 @@ def owners(orders: Iterable[OrderTerms]) -> Mapping[str, OrderTerms]:
     return found
 
 
+def order_of(by_id: Mapping[str, OrderTerms], fill: Fill) -> OrderTerms | None:
+    """The order that an execution is of; None when it is unknown here."""
+    return by_id.get(fill.client_order_id or "") or by_id.get(fill.broker_order_id)
+
+
 def pack(orders: Iterable[OrderTerms], fills: Sequence[Fill]) -> Packed:
     """Sort ``fills`` (any order) into whole units, each completed at the time of its last execution."""
     by_id = owners(orders)
@@ -84,14 +91,16 @@ def pack(orders: Iterable[OrderTerms], fills: Sequence[Fill]) -> Packed:
     units: dict[ClientOrderId, int] = defaultdict(int)
     strategies: dict[str, StrategyName | None] = {}
     for fill in sorted(fills, key=lambda f: (f.at, f.execution_id)):
-        order = by_id.get(fill.client_order_id or "") or by_id.get(fill.broker_order_id)
+        order = order_of(by_id, fill)
         strategies[fill.execution_id] = order.strategy if order else None
         if order is None:
             orphans.append(fill.execution_id)
         if order is None or order.strategy is None or order.structure is None or order.effect is None:
             strays.append(fill)
             continue
-        queue = queues.setdefault(order.client_order_id, _Queues(order.structure, order.effect))
+        queue = queues.get(order.client_order_id)
+        if queue is None:
+            queue = queues[order.client_order_id] = _Queues(order.structure, order.effect)
         if not queue.take(fill):
             strays.append(fill)
             continue
@@ -107,8 +116,8 @@ class _Queues:
     """Executions of one order's legs that wait for the other legs, oldest first."""
 
     def __init__(self, structure: Structure, effect: Effect) -> None:
-        legs = order_legs(structure, effect)
-        self._signed = {leg.instrument.symbol: leg.ratio if leg.action.is_buy else -leg.ratio for leg in legs}
+        sign = 1 if effect is Effect.OPEN else -1
+        self._signed = {symbol: sign * ratio for symbol, ratio in ratios_of(structure)}
         self._waiting: dict[str, list[tuple[Decimal, Decimal]]] = {symbol: [] for symbol in self._signed}
 
     @property
@@ -117,10 +126,11 @@ class _Queues:
 
     def take(self, fill: Fill) -> bool:
         """Queue it; False when this order has no such leg or trades its other side."""
-        ratio = self._signed.get(fill.instrument.symbol, 0)
+        symbol = symbol_of(fill.instrument)
+        ratio = self._signed.get(symbol, 0)
         if ratio * fill.quantity <= 0:
             return False
-        self._waiting[fill.instrument.symbol].append((fill.quantity, fill_cash(fill)))
+        self._waiting[symbol].append((fill.quantity, fill_cash(fill)))
         return True
 
     def complete(self) -> tuple[int, Mapping[str, Decimal]]:

@@ -7,7 +7,6 @@ assignment by day gives it an instant before the fill it belongs after.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,8 +16,9 @@ from wsb_core.domain.ids import AccountId, Cash, ClientOrderId
 from wsb_core.domain.orders import Fill
 from wsb_core.domain.positions import Holding, Lot, Position
 
+from .fees import fees_by_order
 from .held import ClosedTrade
-from .packages import OrderTerms, fill_cash, owners, pack
+from .packages import OrderTerms, fill_cash, pack
 from .replay import Replay
 from .types import exact
 
@@ -53,7 +53,7 @@ def derive(
     """
     packed = pack(orders, fills)
     booked = tuple(row for row in activities if row.kind is not ActivityKind.FILL)
-    replay = Replay(_fees(orders, booked), packed.units)
+    replay = Replay(fees_by_order(orders, fills, booked), packed.units)
     replay.run(packed, fills, booked)
     problems = [
         *(f"fill {execution} belongs to no known order" for execution in packed.orphans),
@@ -72,14 +72,3 @@ def derive(
         orphans=packed.orphans,
         problems=tuple(problems),
     )
-
-
-def _fees(orders: Sequence[OrderTerms], booked: Sequence[Activity]) -> Mapping[ClientOrderId, Decimal]:
-    """Fees that name an order, by order; the others are cash of the account and of no trade."""
-    by_id = owners(orders)
-    fees: dict[ClientOrderId, Decimal] = defaultdict(Decimal)
-    for row in booked:
-        order = by_id.get(row.broker_order_id or "")
-        if row.kind is ActivityKind.FEE and order is not None:
-            fees[order.client_order_id] += row.cash
-    return fees

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from wsb_core.domain.checks import CheckReport
 from wsb_core.domain.errors import LedgerError, Terminal
+from wsb_core.domain.halts import HaltKind
 from wsb_core.domain.ids import (
     AccountId,
     BrokerOrderId,
@@ -23,9 +24,6 @@ from wsb_core.domain.orders import Effect, Order, OrderLeg, OrderState
 from wsb_core.domain.positions import Holding, Position
 from wsb_core.domain.structures import Structure
 
-EVERYTHING = "*"
-"""The halt scope that covers every strategy."""
-
 
 class DuplicateOrder(LedgerError):
     """Another order for the same structure, strategy and effect works or may be working."""
@@ -35,12 +33,8 @@ class ReduceOnlyViolation(Terminal, ValueError):
     """A closing order for more units than are held and not already being closed."""
 
 
-class HaltKind(StrEnum):
-    """All three stop entries and leave exits free; they differ in what the desk does next."""
-
-    PAUSE = "pause"
-    REDUCE_ONLY = "reduce_only"
-    FLATTEN = "flatten"
+class HardHalt(Terminal):
+    """A hard halt is lifted by a person who says why, and by nobody else."""
 
 
 class MarkKind(StrEnum):
@@ -176,7 +170,10 @@ class OrderEvent:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to trade an account until ``expires_at``; a later holder has a larger ``token``."""
+    """The right to trade an account until ``expires_at``; a later holder has a larger ``token``.
+
+    ``holder`` is one installation, whose processes share the lease.
+    """
 
     account: AccountId
     holder: str
@@ -187,7 +184,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """A stop of entries. ``scope`` is a strategy's name or ``*``."""
+    """A stop of entries. ``scope`` is a strategy's name or ``*``; a ``hard`` one asks for a person."""
 
     id: int
     scope: str
@@ -195,6 +192,15 @@ class Halt:
     reason: str
     by: str
     at: datetime
+    hard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLook:
+    """What the halt rules measured at ``at``: plain documents, one for each reading."""
+
+    at: datetime
+    readings: tuple[Mapping[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,19 @@ from functools import partial
 from wsb_core.domain.activities import Activity, ActivityKind
 from wsb_core.domain.calendar import NEW_YORK
 from wsb_core.domain.contracts import ExerciseStyle, Instrument, OptionContract, Right, Share
-from wsb_core.domain.ids import AccountId, ClientOrderId, StrategyName
+from wsb_core.domain.ids import AccountId, ClientOrderId, StrategyName, Underlying
 from wsb_core.domain.orders import Effect, Fill
 from wsb_core.domain.positions import Holding, Lot, Position
 from wsb_core.domain.structures import Structure, single
 
-from .held import ZERO, ClosedTrade, Held, per_share
+from .held import ZERO, ClosedTrade, Held, name_of, per_share, ratios_of, symbol_of
 from .packages import OrderTerms, Package, Packed, fill_cash
 from .taxlots import TaxLots
 from .types import exact
 
 _FINE = Decimal("1e-10")
+_REPLACING = frozenset({"NC", "OPCA", "MA", "REORG"})
+"""The vendor's types of rows that take one instrument and may bring another: a new ticker, a merger."""
 _LIFECYCLE = (ActivityKind.EXPIRY, ActivityKind.EXERCISE, ActivityKind.ASSIGNMENT)
 
 
@@ -69,7 +71,8 @@ class Replay:
         self.closed: list[ClosedTrade] = []
         self.problems: list[str] = []
         self._fees, self._units = fees, units
-        self._held: list[Held] = []
+        self._held: dict[Underlying, list[Held]] = defaultdict(list)
+        """In the order in which they were opened. What happens to one underlying touches no other."""
         self._due: list[_Due] = []
         self._opened: dict[tuple[StrategyName, str], int] = defaultdict(int)
         self._quantity: dict[str, Decimal] = defaultdict(Decimal)
@@ -121,12 +124,14 @@ class Replay:
             yield _Event(fill.at, 4, fill.execution_id, take)
 
     def _activity_events(self, activities: Sequence[Activity]) -> Iterator[_Event]:
-        splits: dict[tuple[object, str], list[Activity]] = defaultdict(list)
+        together: dict[tuple[object, str], list[Activity]] = defaultdict(list)
         for row in activities:
             if row.instrument is None or not row.quantity:
                 continue
-            if row.kind is ActivityKind.SPLIT:
-                splits[row.booked_on, row.instrument.underlying].append(row)
+            if row.kind is ActivityKind.SPLIT or row.raw_kind in _REPLACING:
+                split = row.kind is ActivityKind.SPLIT
+                group = row.instrument.underlying if split else row.group or row.raw_kind
+                together[row.booked_on, group].append(row)
                 continue
             price = row.price or ZERO
             rest, rule = _Amount(row.quantity, row.cash), row.kind.value
@@ -139,9 +144,9 @@ class Replay:
                 yield _Event(row.at, 6, row.activity_id, partial(self._deliver, row, rest), leave)
             else:
                 yield _Event(row.at, 4, row.activity_id, leave)
-        for rows in splits.values():
+        for rows in together.values():
             first = min(rows, key=lambda row: (row.at, row.activity_id))
-            yield _Event(first.at, 0, first.activity_id, partial(self._split, rows))
+            yield _Event(first.at, 0, first.activity_id, partial(self._replace, rows))
 
     def _book(
         self,
@@ -152,8 +157,9 @@ class Replay:
         at: datetime,
         strategy: StrategyName | None,
     ) -> bool:
-        self._instruments.setdefault(instrument.symbol, instrument)
-        self._quantity[instrument.symbol] += quantity
+        symbol = symbol_of(instrument)
+        self._instruments.setdefault(symbol, instrument)
+        self._quantity[symbol] += quantity
         self._tax.change(row, instrument, quantity, price, at, strategy)
         return True
 
@@ -178,12 +184,14 @@ class Replay:
         facts: Mapping[str, str],
         fees: Decimal,
     ) -> None:
-        size = {leg.instrument.symbol: Decimal(leg.ratio * units) for leg in structure.legs}
-        key = (strategy, structure.symbol)
-        if not any((h.strategy, h.structure.symbol) == key and not h.broken for h in self._held):
+        size = {symbol: Decimal(ratio * units) for symbol, ratio in ratios_of(structure)}
+        name = name_of(structure)
+        key = (strategy, name)
+        there = self._held[structure.underlying]
+        if not any(h.key == name and h.strategy == strategy and not h.broken for h in there):
             self._opened[key] = 0
         self._opened[key] += units
-        self._held.append(
+        there.append(
             Held(
                 strategy=strategy,
                 structure=structure,
@@ -195,21 +203,24 @@ class Replay:
                 left=dict(size),
                 paid=dict(paid),
                 fees=fees,
+                key=name,
             )
         )
 
     def _close(self, package: Package, rest: _Amount) -> bool:
         structure, strategy = _named(package.order)
-        same = [h for h in self._held if h.strategy == strategy and h.structure.symbol == structure.symbol]
+        own = [h for h in self._held[structure.underlying] if h.strategy == strategy]
+        name = name_of(structure)
+        same = [h for h in own if h.key == name]
         # What an assignment or expiry left of another structure is closed as what it now is.
-        remnants = [h for h in self._held if h.strategy == strategy and h.broken]
+        remnants = [h for h in own if h.broken]
         for held in [h for h in same if not h.broken] + remnants:
             units = min(held.capacity(structure), int(rest.quantity))
             if not units:
                 continue
             part = held if held.broken else self._part(held, units)
-            for leg in structure.legs:
-                part.left[leg.instrument.symbol] -= leg.ratio * units
+            for symbol, ratio in ratios_of(structure):
+                part.left[symbol] -= ratio * units
             part.exit += rest.part(Decimal(units))
             part.fees += (self._fee(package) * units / package.units).quantize(_FINE)
             part.rule = package.order.reason
@@ -230,7 +241,7 @@ class Replay:
     # One leg alone: expiry, exercise, assignment, a stranger's trade.
 
     def _take_all(self, instrument: Instrument, rest: _Amount, at: datetime, rule: str) -> bool:
-        for part, _ in self._take(instrument.symbol, rest, at, rule, self._held):
+        for part, _ in self._take(instrument.symbol, rest, at, rule, self._held[instrument.underlying]):
             self._settle(part, at)
         return True
 
@@ -264,7 +275,8 @@ class Replay:
             and contract.style is not ExerciseStyle.EUROPEAN
         )
         direction = -1 if contract.right is Right.CALL else 1
-        for part, amount in self._take(contract.symbol, rest, row.at, row.kind.value, self._held):
+        there = self._held[contract.underlying]
+        for part, amount in self._take(contract.symbol, rest, row.at, row.kind.value, there):
             if in_shares:
                 part.awaited += 1
                 self._due.append(_Due(part, row.at, row.group, amount * direction * contract.multiplier))
@@ -276,13 +288,13 @@ class Replay:
         symbol = "" if row.instrument is None else row.instrument.symbol
         for same_group in (True, False):
             for due in list(self._due):
-                fits = due.held.structure.underlying == symbol and due.shares * rest.quantity > 0
+                fits = due.held.underlying == symbol and due.shares * rest.quantity > 0
                 if not fits or (same_group and (due.group is None or due.group != row.group)):
                     continue
                 amount = min(abs(due.shares), abs(rest.quantity)).copy_sign(rest.quantity)
                 due.shares -= amount
                 self._tax.belongs(row.activity_id, symbol, due.held.strategy)
-                due.held.receive(Share(due.held.structure.underlying), amount, rest.part(amount))
+                due.held.receive(Share(due.held.underlying), amount, rest.part(amount))
                 if not due.shares:
                     self._due.remove(due)
                     due.held.awaited -= 1
@@ -293,12 +305,13 @@ class Replay:
 
     def _settle(self, held: Held, at: datetime) -> None:
         """Close it when its legs are gone; delivered shares that are left become a position at the strike."""
-        if not held.gone or held not in self._held:
+        there = self._held[held.underlying]
+        if not held.gone or held not in there:
             return
-        self._held.remove(held)
-        share = Share(held.structure.underlying)
+        there.remove(held)
+        share = Share(held.underlying)
         quantity, cost = ZERO, ZERO
-        if share not in {leg.instrument for leg in held.structure.legs}:
+        if share.symbol not in held.legs:
             quantity, cost = held.give_up(share)
         self.closed.append(held.trade(at))
         if quantity:
@@ -306,7 +319,8 @@ class Replay:
 
     def _receive_shares(self, source: Held, share: Share, rest: _Amount, at: datetime) -> None:
         """Against the strategy's own shares first: a call that was assigned gives up what it was sold on."""
-        own = [h for h in self._held if h.strategy == source.strategy and (h.is_shares or h.broken)]
+        there = self._held[share.underlying]
+        own = [h for h in there if h.strategy == source.strategy and (h.is_shares or h.broken)]
         for part, _ in self._take(share.symbol, rest, at, source.rule, own):
             self._settle(part, at)
         if not rest.quantity:
@@ -320,49 +334,65 @@ class Replay:
     def _part(self, held: Held, units: int) -> Held:
         part = held.split(units)
         if part is not held:
-            self._held.insert(self._held.index(held), part)
+            there = self._held[held.underlying]
+            there.insert(there.index(held), part)
         return part
 
-    # Splits.
+    # Splits, new tickers, mergers into other shares.
 
-    def _split(self, rows: Sequence[Activity]) -> bool:
-        """Multiply the shares, and put each contract's replacement in its place."""
+    def _replace(self, rows: Sequence[Activity]) -> bool:
+        """Multiply what stays, and put what came in the place of what went."""
         changes: list[tuple[str, Instrument, Decimal]] = []
-        gone: list[Activity] = []
-        came: list[Activity] = []
+        gone: list[tuple[Activity, Instrument]] = []
+        came: list[tuple[Activity, Instrument]] = []
         for row in rows:
             instrument = row.instrument
             if instrument is None:
                 continue
             before = self._quantity[instrument.symbol]
-            if isinstance(instrument, Share):
-                if before:
-                    changes.append((instrument.symbol, instrument, (before + row.quantity) / before))
-            elif before * row.quantity < 0:
-                gone.append(row)
+            after = before + row.quantity
+            if isinstance(instrument, Share) and before * after > 0:
+                changes.append((instrument.symbol, instrument, after / before))
             else:
-                came.append(row)
+                (gone if before * row.quantity < 0 else came).append((row, instrument))
             self._instruments.setdefault(instrument.symbol, instrument)
-            self._quantity[instrument.symbol] += row.quantity
-        for old, new in zip(sorted(gone, key=_place), sorted(came, key=_place), strict=False):
-            if old.instrument is not None and new.instrument is not None:
-                changes.append((old.instrument.symbol, new.instrument, -new.quantity / old.quantity))
-        if len(gone) != len(came):
-            self.problems.append(f"split {rows[0].activity_id}: contracts that went and came do not pair up")
+            self._quantity[instrument.symbol] = after
+        for (old, was), (new, now) in zip(sorted(gone, key=_place), sorted(came, key=_place), strict=False):
+            changes.append((was.symbol, now, -new.quantity / old.quantity))
+        unpaired = sorted(gone, key=_place)[len(came) :] + sorted(came, key=_place)[len(gone) :]
+        for row, instrument in unpaired:
+            self._unpaired(row, instrument)
         for symbol, instrument, factor in changes:
             self._tax.replace(symbol, instrument, factor)
-        for held in self._held:
+        touched = {self._instruments[symbol].underlying for symbol, _, _ in changes}
+        for held in [held for name in sorted(touched) for held in self._held[name]]:
+            home = held.underlying
             held.replace_legs({symbol: (new, factor) for symbol, new, factor in changes})
+            if held.underlying != home:
+                self._held[home].remove(held)
+                self._held[held.underlying].append(held)
         return True
 
+    def _unpaired(self, row: Activity, instrument: Instrument) -> None:
+        """It went for cash alone, or came from nothing: what was held of it is closed."""
+        if row.kind is ActivityKind.SPLIT:
+            self.problems.append(f"split {row.activity_id}: what went and what came do not pair up")
+        price = row.price or ZERO
+        self._tax.change(row.activity_id, instrument, row.quantity, price, row.at, None)
+        self._take_all(instrument, _Amount(row.quantity, row.cash), row.at, row.raw_kind.lower())
+
     # What is there at the end.
+
+    def _all(self) -> Iterator[Held]:
+        return (held for there in self._held.values() for held in there)
 
     def positions(self, account: AccountId) -> tuple[Position, ...]:
         """By strategy and structure, in the order in which they were opened."""
         found: dict[tuple[StrategyName, str], list[tuple[Held, Structure, int, Decimal]]] = defaultdict(list)
-        for held in self._held:
+        for held in self._all():
             for structure, units, cost in held.remains():
-                found[held.strategy, structure.symbol].append((held, structure, units, cost))
+                name = held.key if structure is held.structure else structure.symbol
+                found[held.strategy, name].append((held, structure, units, cost))
         positions = []
         for key, parts in found.items():
             first, structure = parts[0][0], parts[0][1]
@@ -382,7 +412,8 @@ class Replay:
                     opened_quantity=max(self._opened[key], units) if whole else None,
                 )
             )
-        return tuple(sorted(positions, key=lambda p: (p.opened_at, p.strategy, p.structure.symbol)))
+        names = {id(position): key for position, key in zip(positions, found, strict=True)}
+        return tuple(sorted(positions, key=lambda p: (p.opened_at, *names[id(p)])))
 
     def holdings(self) -> tuple[Holding, ...]:
         """By instrument, in order of symbol, nothing that is zero."""
@@ -395,7 +426,7 @@ class Replay:
     def unassigned(self) -> tuple[Holding, ...]:
         """Holdings less what the positions account for."""
         rest = dict(self._quantity)
-        for held in self._held:
+        for held in self._all():
             for symbol, quantity in held.left.items():
                 rest[symbol] = rest.get(symbol, ZERO) - quantity
         return tuple(
@@ -414,9 +445,9 @@ def _named(order: OrderTerms) -> tuple[Structure, StrategyName]:
     return order.structure, order.strategy
 
 
-def _place(row: Activity) -> tuple[str, object, Decimal]:
-    """Contracts of a split pair up by right, expiry and rank of strike."""
-    contract = row.instrument
-    if not isinstance(contract, OptionContract):
-        raise TypeError(f"{row.activity_id} is not of an option contract")
-    return contract.right.value, contract.expiry, contract.strike
+def _place(one: tuple[Activity, Instrument]) -> tuple[str, object, Decimal]:
+    """Shares pair up with shares, contracts by right, expiry and rank of strike."""
+    instrument = one[1]
+    if isinstance(instrument, OptionContract):
+        return instrument.right.value, instrument.expiry, instrument.strike
+    return "", date.min, abs(one[0].quantity)

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, create_engine, event, select
+from sqlalchemy import Engine, bindparam, create_engine, event, insert, select, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -23,44 +26,69 @@ from sqlalchemy.exc import (
     ProgrammingError,
     SQLAlchemyError,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import ORMExecuteState, Session
 
 from wsb_core.domain.errors import LedgerError, Transient
 from wsb_core.domain.quotes import require_aware
 
-from .chain import link
-from .tables import AuditHeadRow, AuditRow
+from .chain import AuditEntry, link
+from .rows import KIND, Changes
+from .tables import AuditHeadRow, AuditRow, Base
 
 PATIENCE_SECONDS = 30
 _WRITE = "wsb_write"
+_AUDIT = Base.metadata.tables[AuditRow.__tablename__]
+_HEAD = Base.metadata.tables[AuditHeadRow.__tablename__]
+_LOCK_HEAD = select(_HEAD.c.seq, _HEAD.c.hash).with_for_update()
+_ADD_ENTRY = insert(_AUDIT)
+_MOVE_HEAD = update(_HEAD).values(seq=bindparam("to_seq"), hash=bindparam("to_hash"))
 
 
 class LedgerUnavailable(Transient):
     """The ledger's database did not answer, or was busy too long. Every ledger call may be repeated."""
 
 
+class AuditHead(NamedTuple):
+    """Where the audit log ends."""
+
+    seq: int
+    hash: str
+
+
 class Tx:
     """A write transaction: the session, and the audit log it has to leave an entry in."""
 
-    def __init__(self, session: Session, at: datetime, head: AuditHeadRow) -> None:
+    def __init__(self, session: Session, at: datetime, head: AuditHead) -> None:
         self.session = session
         self.at = at
-        self._head = head
+        self._head: AuditHead | AuditEntry = head
 
     def audit(self, kind: str, payload: Mapping[str, Any]) -> None:
-        """Append one entry to the chain; it is committed, or not, with everything else done here."""
+        """Append one entry to the chain; it is committed, or not, with everything else done here.
+
+        Written at once and by itself: the unit of work would take longer over it than over the rest.
+        """
         entry = link(self._head.seq, self._head.hash, self.at, kind, payload)
-        self.session.add(
-            AuditRow(
-                seq=entry.seq,
-                at=entry.at,
-                kind=entry.kind,
-                payload=entry.payload,
-                prev_hash=entry.prev_hash,
-                hash=entry.hash,
-            )
+        connection = self.session.connection()
+        connection.execute(_ADD_ENTRY, asdict(entry))
+        connection.execute(_MOVE_HEAD, {"to_seq": entry.seq, "to_hash": entry.hash})
+        self._head = entry
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """An entry of the chain that waits for a transaction."""
+
+    kind: str
+    payload: Mapping[str, Any]
+    at: datetime
+
+
+def _refuse_bulk(statement: ORMExecuteState) -> None:
+    if statement.is_delete or statement.is_update or statement.is_insert:
+        raise LedgerError(
+            "rows are added and changed one by one, so that each is in the chain; none is deleted"
         )
-        self._head.seq, self._head.hash = entry.seq, entry.hash
 
 
 class Store:
@@ -74,6 +102,10 @@ class Store:
         # would be read as a difference that does not exist.
         snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._reader = self.engine.execution_options(**snapshot)
+        self._said: list[_Said] = []
+        self._saying = Lock()
+        self.memory: dict[str, Any] = {}
+        """What readers of this process keep between sessions; a session carries it as its ``info``."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -89,17 +121,44 @@ class Store:
         """A transaction that is the only writer; commits at the end, rolls back on any error."""
         require_aware(at, "at")
         self.require_file()
-        with self.translated(), Session(self.writer) as session, session.begin():
-            head = session.scalar(select(AuditHeadRow).with_for_update())
-            if head is None:
+        with self.translated(), Session(self.writer, info=self.memory) as session, session.begin():
+            found = session.connection().execute(_LOCK_HEAD).first()
+            if found is None:
                 raise LedgerError(f"{self.name}: the audit log has no head row: restore it from a backup")
-            yield Tx(session, at, head)
+            tx, changes, said = Tx(session, at, AuditHead(*found)), Changes(), self._take_said()
+            event.listen(session, "after_flush", lambda one, _: changes.note((*one.new, *one.dirty)))
+            event.listen(session, "do_orm_execute", _refuse_bulk)
+            try:
+                for kind, group in groupby(said, lambda each: each.kind):
+                    tx.audit(kind, {"said": [{"at": each.at, **each.payload} for each in group]})
+                yield tx
+                session.flush()
+                if rows := changes.digests():
+                    tx.audit(KIND, rows)
+                session.flush()
+            except BaseException:
+                self._give_back(said)
+                raise
+
+    def say(self, kind: str, payload: Mapping[str, Any], at: datetime) -> None:
+        """Keep an entry for the chain until the next transaction of this process takes it along."""
+        with self._saying:
+            self._said.append(_Said(kind, payload, at))
+
+    def _take_said(self) -> list[_Said]:
+        with self._saying:
+            said, self._said = self._said, []
+            return said
+
+    def _give_back(self, said: list[_Said]) -> None:
+        with self._saying:
+            self._said = said + self._said
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A read-only session on one snapshot."""
         self.require_file()
-        with self.translated(), Session(self._reader) as session:
+        with self.translated(), Session(self._reader, info=self.memory) as session:
             yield session
 
     def require_file(self) -> None:

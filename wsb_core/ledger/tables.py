@@ -6,7 +6,18 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Date, ForeignKey, Index, MetaData, String, Text, UniqueConstraint, text
+from sqlalchemy import (
+    Date,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+    true,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from .types import Document, Exact, Instant
@@ -245,12 +256,15 @@ class HaltRow(Base):
     at: Mapped[datetime]
     cleared_by: Mapped[str | None]
     cleared_at: Mapped[datetime | None]
-    # One active halt of a kind and scope: setting it again is the same halt.
+    hard: Mapped[bool] = mapped_column(server_default=true())
+    cleared_why: Mapped[str] = mapped_column(Text, server_default="")
+    # One active halt of a kind, scope and setter: setting it again is the same halt.
     __table_args__ = (
         Index(
             "uq_halts_active",
             "scope",
             "kind",
+            "set_by",
             unique=True,
             sqlite_where=text("cleared_at IS NULL"),
             postgresql_where=text("cleared_at IS NULL"),
@@ -298,6 +312,36 @@ class AlertRow(Base):
     next_attempt_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
     error: Mapped[str] = mapped_column(Text)
+
+
+class LookRow(Base):
+    """What every automatic halt rule measured at one moment: two looks in a row decide."""
+
+    __tablename__ = "looks"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account: Mapped[str] = mapped_column(ForeignKey("accounts.account"))
+    at: Mapped[datetime]
+    session: Mapped[date] = mapped_column(index=True)
+    readings: Mapped[Any] = mapped_column(Document, nullable=False)
+
+
+class BlobRow(Base):
+    """Bytes under their own digest, such as the recorded inputs of a run."""
+
+    __tablename__ = "blobs"
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+    recorded_at: Mapped[datetime]
+
+
+class RunInputRow(Base):
+    """What a run decided on, by name."""
+
+    __tablename__ = "run_inputs"
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.run_id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(ForeignKey("blobs.digest"))
+    recorded_at: Mapped[datetime]
 
 
 class ReconciliationRow(Base):

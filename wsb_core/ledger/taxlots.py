@@ -11,6 +11,7 @@ from wsb_core.domain.contracts import Instrument
 from wsb_core.domain.ids import Price, StrategyName
 from wsb_core.domain.positions import Lot
 
+from .held import symbol_of
 from .types import exact
 
 _FINE = Decimal("1e-10")
@@ -42,7 +43,7 @@ class TaxLots:
         strategy: StrategyName | None,
     ) -> None:
         """Close the oldest lots of the other sign; what is left over opens a lot of its own."""
-        lots = self._open[instrument.symbol]
+        lots = self._open[symbol_of(instrument)]
         while quantity and lots and lots[0].quantity * quantity < 0:
             oldest = lots[0]
             if abs(oldest.quantity) > abs(quantity):
@@ -66,7 +67,7 @@ class TaxLots:
             lot.instrument = new
             lot.quantity = (lot.quantity * factor).quantize(_FINE)
             lot.price = (lot.price / factor).quantize(_FINE)
-        self._open[new.symbol].extend(moved)
+        self._open[symbol_of(new)].extend(moved)
 
     def lots(self) -> tuple[Lot, ...]:
         """Open lots by symbol, oldest first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from decimal import Context, Decimal
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import DateTime, Numeric, String, Text
@@ -36,6 +37,17 @@ def exact(value: Decimal) -> Decimal:
     return plain.quantize(_WHOLE, context=_DIGITS) if plain == plain.to_integral_value() else plain
 
 
+def fitted(value: Decimal) -> Decimal:
+    """``value`` to the decimals that a column holds: what a broker divides may have more of them."""
+    return round(value, SCALE) if value.is_finite() else value
+
+
+@lru_cache(maxsize=1 << 16)
+def _stored(value: str | Decimal) -> Decimal:
+    """A number as the database gave it; the same few come again and again."""
+    return exact(Decimal(value))
+
+
 class Exact(TypeDecorator[Decimal]):
     """A Decimal: NUMERIC(30,10) on PostgreSQL, text on SQLite, whose own numbers are floats."""
 
@@ -56,7 +68,7 @@ class Exact(TypeDecorator[Decimal]):
         return f"{number:f}" if dialect.name == "sqlite" else number
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
-        return None if value is None else exact(Decimal(value))
+        return None if value is None else _stored(value)
 
 
 class Instant(TypeDecorator[datetime]):
@@ -82,7 +94,7 @@ class Instant(TypeDecorator[datetime]):
         if value is None:
             return None
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        return moment.astimezone(UTC)
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def canonical(document: Any) -> str:

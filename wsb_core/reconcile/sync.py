@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
-from wsb_core.domain.activities import ActivityKind
+from wsb_core.domain.activities import Activity, ActivityKind
+from wsb_core.domain.contracts import OptionContract
 from wsb_core.domain.errors import Transient
 from wsb_core.domain.ids import AccountId, BrokerOrderId, Cash, ClientOrderId, Price
 from wsb_core.domain.orders import BrokerOrder, OrderState
 from wsb_core.domain.ports import Broker
-from wsb_core.domain.positions import Holding
+from wsb_core.domain.positions import OpenOrder
 
-from .compare import View, unknown_orders
+from .compare import View, expected_buying_power, unknown_orders
 
 OVERLAP = timedelta(days=4)
 """How far before the last look rows are asked for again: a long weekend of late bookings."""
@@ -29,7 +30,15 @@ class Books(Protocol):
 
     def open_intents(self, account: AccountId) -> tuple[Any, ...]: ...
 
-    def intents(self) -> tuple[Any, ...]: ...
+    def open_orders(self, account: AccountId) -> tuple[OpenOrder, ...]: ...
+
+    def known_states(
+        self, account: AccountId, ids: Sequence[ClientOrderId]
+    ) -> Mapping[ClientOrderId, tuple[OrderState, bool]]:
+        """State of each of ``ids`` that is known here, and whether it was adopted."""
+        ...
+
+    def intent(self, client_order_id: ClientOrderId) -> Any: ...
 
     def move_order(
         self,
@@ -49,19 +58,25 @@ class Books(Protocol):
 
     def record_activities(self, account: AccountId, activities: Any, at: datetime) -> int: ...
 
-    def holdings(self, account: AccountId) -> tuple[Holding, ...]: ...
-
-    def cash(self, account: AccountId) -> Any: ...
+    def balance(self, account: AccountId) -> Any:
+        """Holdings and cash of one instant."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What was new: fills and booked rows, orders nobody here had sent, orders still in doubt."""
+    """What was new: fills and booked rows, orders nobody here had sent, orders still in doubt.
+
+    Of the booked rows, ``strange`` are of a kind nobody here knows, and ``assigned`` took contracts before
+    their expiry: both count, and a person should look.
+    """
 
     fills: int
     activities: int
     adopted: tuple[BrokerOrder, ...]
     in_doubt: tuple[str, ...]
+    strange: tuple[Activity, ...] = ()
+    assigned: tuple[Activity, ...] = ()
 
 
 def sync(
@@ -72,10 +87,12 @@ def sync(
     since: datetime,
     at: datetime,
     settle: Callable[[Any], Any],
+    stranger: Callable[[BrokerOrder], object] = lambda _: None,
 ) -> Synced:
     """Refresh every order that may work, then take over fills and activities since ``since``.
 
-    ``settle`` asks the broker about one intent and returns it as it then stands.
+    ``settle`` asks the broker about one intent and returns it as it then stands; ``stranger`` is told
+    of each order at the broker that is new here and not ours, once it is certain and before it is booked.
 
     Raises: Transient or Terminal when the broker could not be read whole; nothing is inferred from
     a part.
@@ -90,19 +107,30 @@ def sync(
         settled = settle(intent)
         if settled.state in (OrderState.SENDING, OrderState.UNKNOWN):
             in_doubt.append(str(intent.order.client_order_id))
-    ours = {intent.order.client_order_id: intent for intent in books.intents()}
     there = broker.orders_since(since - OVERLAP)
-    for order in there:
-        own = ours.get(order.client_order_id)
-        if own is not None and own.state is OrderState.ABANDONED:
-            # Given up because the broker had denied it; its late arrival is the better evidence.
-            settle(own)
+    ours = books.known_states(account, [order.client_order_id for order in there])
     adopted = unknown_orders(ours, there)
-    for order in adopted:
-        books.adopt_order(order, account=account, at=at)
+    for order in there:
+        state, strange = ours.get(order.client_order_id, (None, True))
+        if state is None:
+            # Before it is known here: a crash in between tells of it again.
+            stranger(order)
+        if strange:
+            books.adopt_order(order, account=account, at=at)
+        elif state is OrderState.ABANDONED:
+            # Given up because the broker had denied it; its late arrival is the better evidence.
+            settle(books.intent(order.client_order_id))
     fills = books.record_fills(account, broker.fills(since - OVERLAP), at)
-    activities = books.record_activities(account, broker.activities((since - OVERLAP).date()), at)
-    return Synced(fills, activities, adopted, tuple(in_doubt))
+    rows = broker.activities((since - OVERLAP).date())
+    activities = books.record_activities(account, rows, at)
+    unknown = tuple(row for row in rows if row.kind is ActivityKind.OTHER)
+    return Synced(fills, activities, adopted, tuple(in_doubt), unknown, tuple(filter(_early, rows)))
+
+
+def _early(row: Activity) -> bool:
+    contract = row.instrument
+    early = isinstance(contract, OptionContract) and row.booked_on < contract.expiry
+    return row.kind is ActivityKind.ASSIGNMENT and early
 
 
 def opening_cash(broker: Broker) -> Cash:
@@ -133,7 +161,16 @@ def views(broker: Broker, books: Books, account: AccountId) -> tuple[View, View]
         if intent.state.may_work and intent.state not in (OrderState.SENDING, OrderState.UNKNOWN)
     )
     theirs = frozenset(order.client_order_id for order in broker.open_orders())
+    own, state = books.balance(account), broker.account()
+    power = state.options_buying_power
+    expected = expected_buying_power(own.holdings, own.cash, books.open_orders(account), state)
     return (
-        View(books.holdings(account), books.cash(account), mine),
-        View(broker.holdings(), broker.account().cash, theirs),
+        View(own.holdings, own.cash, mine, buying_power=expected),
+        View(
+            broker.holdings(),
+            state.cash,
+            theirs,
+            pending_cash=Cash(Decimal(0)) if state.pending_fees is None else state.pending_fees,
+            buying_power=None if power is None else (power, power),
+        ),
     )

@@ -37,6 +37,12 @@ class RiskLimits(BaseModel):
     drawdown_stop: Share = Decimal("0.15")
     reduced_size: Share = Decimal("0.75")
     halved_size: Share = Decimal("0.50")
+    volatility_spike: Annotated[Decimal, Field(gt=1)] = Decimal(3)
+    """Range of the market's day so far, in usual days' ranges, that stops entries."""
+    unusual_volume: Annotated[Decimal, Field(gt=1)] = Decimal(3)
+    """Volume of the market's day so far, in usual volumes at that time of day, that stops entries."""
+    order_error_rate: Share = Decimal("0.05")
+    """Share of a strategy's orders of the session, refused or without an answer, that stops its entries."""
     fees_per_contract: Annotated[Decimal, Field(ge=0)] = Decimal("0.10")
     """Dollars to open and close one contract, exchange and clearing fees included."""
 

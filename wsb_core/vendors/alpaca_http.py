@@ -3,8 +3,9 @@
 # alpaca-py takes most of a second to import: the registries load this module only when an adapter is opened.
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from io import BytesIO
@@ -33,6 +34,8 @@ ORDER_NOT_FOUND = 40410000
 _DUPLICATE_ID = 40010001
 _BUSY = frozenset({408, 425, 429})
 _CHUNK = 65_536
+_LONGEST = 20_000
+Tap = Callable[[Mapping[str, Any]], None]
 _REMEDIES = (
     ("opra", "sign the OPRA agreement at the broker or set the option feed to 'indicative'"),
     ("sip", "subscribe to SIP at the broker or set the stock feed to 'iex'"),
@@ -46,12 +49,21 @@ class _Deadline(HTTPAdapter):
         super().__init__()
         self._seconds = seconds
         self.headers: Mapping[str, str] = {}
+        self.tap: Callable[[Any, requests.Response | Exception, bytes, float], None] | None = None
 
     def send(self, request: Any, *_: Any, **options: Any) -> requests.Response:
-        ends = monotonic() + self._seconds
-        response = super().send(request, **{**options, "stream": True, "timeout": self._seconds})
-        self.headers = response.headers
-        response.raw = BytesIO(_read_body(response, ends))
+        began = monotonic()
+        try:
+            response = super().send(request, **{**options, "stream": True, "timeout": self._seconds})
+            self.headers = response.headers
+            body = _read_body(response, began + self._seconds)
+        except Exception as error:
+            if self.tap is not None:
+                self.tap(request, error, b"", monotonic() - began)
+            raise
+        if self.tap is not None:
+            self.tap(request, response, body, monotonic() - began)
+        response.raw = BytesIO(body)
         return response
 
 
@@ -94,10 +106,13 @@ class Failure:
 class AlpacaHttp:
     """One alpaca-py client whose reads raise ``Transient`` or ``Terminal`` and whose posts go out once.
 
-    A single wait on the network lasts at most ``deadline_seconds``.
+    A single wait on the network lasts at most ``deadline_seconds``. ``tap`` is told of every request and
+    what came of it, for the record: no header is in it, and no key.
     """
 
-    def __init__(self, client: Any, *, secrets: Sequence[str], deadline_seconds: float) -> None:
+    def __init__(
+        self, client: Any, *, secrets: Sequence[str], deadline_seconds: float, tap: Tap | None = None
+    ) -> None:
         if deadline_seconds <= 0:
             raise ConfigError(f"deadline_seconds must be positive, not {deadline_seconds}")
         self._client = client
@@ -109,6 +124,9 @@ class AlpacaHttp:
         client._session.mount("http://", self._adapter)
         # A proxy from the environment would see the keys of an exchange on this machine.
         client._session.trust_env = not is_loopback(str(client._base_url))
+        if tap is not None:
+            self._tell = tap
+            self._adapter.tap = self._told
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({type(self._client).__name__})"
@@ -190,10 +208,30 @@ class AlpacaHttp:
         )
         return Failure(FailureKind.UNREADABLE if unreadable else FailureKind.UNREACHABLE, text)
 
-    def _scrub(self, text: str) -> str:
+    def _told(self, request: Any, came: requests.Response | Exception, body: bytes, seconds: float) -> None:
+        """Orders in full; of what is only read, how much came and its digest."""
+        sent = request.body or b""
+        text = sent.decode("utf-8", "replace") if isinstance(sent, bytes) else str(sent)
+        told: dict[str, Any] = {
+            "call": f"{request.method} {request.path_url}",
+            "ms": round(seconds * 1000, 1),
+        }
+        if text:
+            told["sent"] = self._scrub(text, _LONGEST)
+        if isinstance(came, Exception):
+            told["error"] = self._scrub(f"{type(came).__name__}: {came}")
+        else:
+            told["status"] = came.status_code
+            if request.method == "GET" and "orders:by_client_order_id" not in request.path_url:
+                told |= {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+            else:
+                told["answer"] = self._scrub(body.decode("utf-8", "replace"), _LONGEST)
+        self._tell(told)
+
+    def _scrub(self, text: str, longest: int = 500) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return text[:500]
+        return text[:longest]
 
 
 def _words(body: str) -> tuple[int | None, str]:
