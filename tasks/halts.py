@@ -38,7 +38,6 @@ from wsb_core.risk.halts import (
 
 log = logging.getLogger("wsb.halts")
 _BAD = (OrderState.REJECTED, OrderState.UNKNOWN)
-_UNSENT = (OrderState.INTENDED, OrderState.ABANDONED)
 
 
 # --- by a person ---
@@ -211,7 +210,7 @@ def _tallies(intents: Sequence[Intent]) -> dict[StrategyName, Tally]:
     sent: Counter[StrategyName] = Counter()
     bad: Counter[StrategyName] = Counter()
     for intent in intents:
-        sent[intent.order.key.strategy] += intent.state not in _UNSENT
+        sent[intent.order.key.strategy] += intent.state is not OrderState.ABANDONED
         bad[intent.order.key.strategy] += intent.state in _BAD
     return {strategy: Tally(sent[strategy], bad[strategy]) for strategy in sent}
 

@@ -238,10 +238,10 @@ def _sent_after_the_halt(ledger: Ledger) -> tuple[ClientOrderId, ...]:
     late, halted = [], False
     for entry in ledger.audit_log():
         halted = halted or entry.kind == "halt"
-        if halted and entry.kind == "order":
-            told = json.loads(entry.payload)
-            if told["to"] == OrderState.SENDING and told["client_order_id"] in entries:
-                late.append(ClientOrderId(told["client_order_id"]))
+        if halted and entry.kind in ("intent", "request"):
+            told = json.loads(entry.payload)["client_order_id"]
+            if told in entries:
+                late.append(ClientOrderId(told))
     return tuple(late)
 
 

@@ -103,9 +103,7 @@ def test_settled_states_have_no_moves_except_that_the_brokers_evidence_revives_w
     assert may_move == (not state.terminal or state is OrderState.ABANDONED)
 
 
-def test_an_order_cannot_go_back_to_being_an_intent():
-    sent = [state for state in OrderState if state is not OrderState.INTENDED]
-
-    assert all(OrderState.INTENDED not in LEGAL_MOVES[state] for state in sent)
+def test_only_an_order_that_nobody_knows_of_goes_back_to_being_sent():
+    assert [state for state in OrderState if OrderState.SENDING in LEGAL_MOVES[state]] == [OrderState.UNKNOWN]
     with pytest.raises(ValueError, match="cannot go from filled to working"):
         require_legal(OrderState.FILLED, OrderState.WORKING)

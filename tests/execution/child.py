@@ -9,20 +9,22 @@ import sys
 from datetime import datetime
 
 from tests.execution.desk import approved, seat
-from wsb_core.domain.ids import ClientOrderId
+from wsb_core.domain.ids import RunId
+from wsb_core.domain.orders import ApprovedOrder
 from wsb_core.execution.submit import submit_once
-from wsb_core.ledger import Lease, Ledger
+from wsb_core.ledger import Intent, Lease, Ledger
 from wsb_core.ledger.store import Store
 
 
 class Announcing(Ledger):
     """Says when the intent is committed and the request comes next."""
 
-    def mark_sending(self, client_order_id: ClientOrderId, *, lease: Lease, at: datetime) -> bool:
+    def record_intent(self, run_id: RunId, approved: ApprovedOrder, *, lease: Lease, at: datetime) -> Intent:
+        intent = super().record_intent(run_id, approved, lease=lease, at=at)
         print("intended", flush=True)
         if "before-sending" in sys.argv:
             sys.stdin.read()
-        return super().mark_sending(client_order_id, lease=lease, at=at)
+        return intent
 
 
 if __name__ == "__main__":

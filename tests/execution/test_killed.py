@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 from tests.execution.desk import MARKETABLE, POST, RESTING, Desk, approved
 from tests.flows.stage import ACCOUNT, sqlite_url
 from wsb_core.domain.orders import OrderState
-from wsb_core.execution.submit import FRESH, submit_once
+from wsb_core.execution.submit import FRESH, IN_FLIGHT, submit_once
 
 CHILD = Path(__file__).with_name("child.py")
 
@@ -102,12 +102,12 @@ def test_killed_before_anything_was_sent_the_intent_is_given_up_and_no_order_exi
 
     desk.sync()
 
-    assert (before, young) == (OrderState.INTENDED, OrderState.INTENDED)
+    assert (before, young) == (OrderState.SENDING, OrderState.SENDING)
     assert desk.intent(order).state is OrderState.ABANDONED
     assert desk.control.state()["orders_received"] == 0
 
 
-def test_killed_before_anything_was_sent_a_prompt_rerun_sends_the_one_order(
+def test_killed_before_anything_was_sent_a_rerun_a_minute_later_sends_the_one_order(
     desk: Desk, tmp_path: Path
 ) -> None:
     order = approved(MARKETABLE)
@@ -115,8 +115,10 @@ def test_killed_before_anything_was_sent_a_prompt_rerun_sends_the_one_order(
         assert child.stdout is not None
         child.stdout.readline()
         kill(child)
+    prompt = submit_once(order, desk.sender)
+    desk.control.advance(IN_FLIGHT.total_seconds())
 
     again = submit_once(order, desk.sender)
 
-    assert again.state is OrderState.FILLED
+    assert (prompt.state, again.state) == (OrderState.SENDING, OrderState.FILLED)
     assert desk.ids() == [order.order.client_order_id]

@@ -60,7 +60,6 @@ class Bench:
         approved = review.approve("dip", {})
         name, at = order.client_order_id, self.sender.clock.now()
         self.ledger.record_intent(RunId("run-1"), approved, lease=self.sender.lease, at=at)
-        self.ledger.mark_sending(name, lease=self.sender.lease, at=at)
         for step in PATHS[state]:
             known = None if step in (OrderState.UNKNOWN, OrderState.ABANDONED) else broker_id(order)
             filled = 2 if step is OrderState.PARTIALLY_FILLED else None
@@ -191,20 +190,6 @@ def test_more_units_filled_than_were_ordered_are_reported_and_move_nothing(bench
     after = bench.tell(before, "partially_filled", OrderState.PARTIALLY_FILLED, QUANTITY + 1)
 
     assert (after.state, after.filled) == (OrderState.WORKING, 0)
-    assert [trouble for trouble, _ in bench.told] == [Trouble.ILLEGAL_MOVE]
-
-
-def test_an_order_that_was_never_sent_and_is_told_as_working_is_reported(bench: Bench) -> None:
-    proposal = a_proposal(a_call(strike="99"), limit="-4.00")
-    order = Order(a_key(proposal), proposal.structure, Effect.OPEN, QUANTITY, Price(Decimal("-4.00")))
-    review = Review(order, AS_OF, (Ruling("size", True, "4", "4"),), Cash(Decimal(1600)))
-    intent = bench.ledger.record_intent(
-        RunId("run-1"), review.approve("dip", {}), lease=bench.sender.lease, at=bench.sender.clock.now()
-    )
-
-    after = bench.tell(intent, "new", OrderState.WORKING, 0)
-
-    assert after.state is OrderState.INTENDED
     assert [trouble for trouble, _ in bench.told] == [Trouble.ILLEGAL_MOVE]
 
 

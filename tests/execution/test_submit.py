@@ -24,7 +24,7 @@ def test_an_order_is_recorded_sent_once_and_filled(desk: Desk) -> None:
     assert (sent.state, sent.filled) == (OrderState.FILLED, 2)
     assert desk.sends(order) == 1
     states = [event.to_state for event in desk.ledger.order_events(order.order.client_order_id)]
-    assert states == [OrderState.INTENDED, OrderState.SENDING, OrderState.FILLED]
+    assert states == [OrderState.SENDING, OrderState.FILLED]
 
 
 def test_the_intent_is_committed_before_the_request_leaves(desk: Desk, monkeypatch) -> None:
@@ -202,7 +202,6 @@ def test_an_answer_that_is_lost_after_another_run_has_found_the_order_leaves_it_
 def test_a_run_that_finds_the_order_on_its_way_waits_for_the_word_and_does_not_send(desk: Desk) -> None:
     order = approved()
     desk.ledger.record_intent(desk.sender.run_id, order, lease=desk.sender.lease, at=desk.control.now())
-    desk.ledger.mark_sending(order.order.client_order_id, lease=desk.sender.lease, at=desk.control.now())
 
     sent = submit_once(order, desk.another_run())
 
@@ -216,7 +215,7 @@ def test_an_order_whose_request_may_be_on_its_way_is_not_given_up_however_old_it
     order, lease = approved(), desk.sender.lease
     desk.ledger.record_intent(desk.sender.run_id, order, lease=lease, at=desk.control.now())
     desk.control.advance(FRESH.total_seconds() + 1)
-    desk.ledger.mark_sending(order.order.client_order_id, lease=lease, at=desk.control.now())
+    assert desk.ledger.mark_sending(order.order.client_order_id, lease=lease, at=desk.control.now())
 
     desk.sync()
     on_its_way = desk.intent(order).state
@@ -282,16 +281,29 @@ def test_a_working_order_that_the_broker_suddenly_denies_is_left_for_reconciliat
     assert desk.intent(order).state is OrderState.WORKING
 
 
-def test_fm_18_a_halt_between_the_record_and_the_send_stops_the_order(desk: Desk) -> None:
-    order, now = approved(), desk.control.now()
-    desk.ledger.record_intent(desk.sender.run_id, order, lease=desk.sender.lease, at=now)
-    desk.ledger.set_halt(DIP_BOT, "pause", "late news", "test", now)
+def test_fm_18_a_halt_that_came_before_the_record_stops_the_order(desk: Desk) -> None:
+    order = approved()
+    desk.ledger.set_halt(DIP_BOT, "pause", "late news", "test", desk.control.now())
 
     with pytest.raises(Halted, match="late news"):
         submit_once(order, desk.sender)
 
-    assert desk.intent(order).state is OrderState.INTENDED
+    assert desk.ledger.intents() == ()
     assert desk.sends(order) == 0
+
+
+def test_fm_18_a_halt_stops_the_order_that_would_have_been_sent_again(desk: Desk) -> None:
+    order = approved()
+    desk.control.fault("drop", **POST)
+    desk.control.fault("status", status=503, times=4, **LOOK_UP)
+    first = submit_once(order, desk.sender)
+    desk.ledger.set_halt(DIP_BOT, "pause", "late news", "test", desk.control.now())
+
+    with pytest.raises(Halted, match="late news"):
+        submit_once(order, desk.sender)
+
+    assert (first.state, desk.intent(order).state) == (OrderState.UNKNOWN, OrderState.UNKNOWN)
+    assert desk.ids() == []
 
 
 def test_a_trader_whose_lease_was_taken_over_sends_nothing(desk: Desk) -> None:

@@ -160,8 +160,12 @@ class Desk:
     def intend(self, wish: ApprovedOrder) -> Intent:
         return self.ledger.record_intent(RUN, wish, lease=self.lease, at=self.tick())
 
-    def send(self, client_order_id: ClientOrderId) -> None:
-        self.ledger.mark_sending(client_order_id, lease=self.lease, at=self.tick())
+    def lose(self, client_order_id: ClientOrderId) -> None:
+        """Nobody knows what became of the request."""
+        self.told(client_order_id, OrderState.UNKNOWN)
+
+    def send_again(self, client_order_id: ClientOrderId) -> bool:
+        return self.ledger.mark_sending(client_order_id, lease=self.lease, at=self.tick())
 
     def told(self, client_order_id: ClientOrderId, state: OrderState, filled: int | None = None) -> bool:
         return self.ledger.move_order(
@@ -188,7 +192,6 @@ class Desk:
             structure, effect, quantity, strategy=strategy, slot=f"slot-{next(self.slots)}", reason=reason
         )
         order = self.intend(wish).order
-        self.send(order.client_order_id)
         self.told(order.client_order_id, OrderState.FILLED)
         fills = executions(order, prices, at=self.tick())
         self.ledger.record_fills(ACCOUNT, fills, self.tick())

@@ -11,7 +11,7 @@ from wsb_core.domain.activities import ActivityKind
 from wsb_core.domain.errors import Halted, LeaseLost, NotArmed
 from wsb_core.domain.ids import AccountId, cash
 from wsb_core.domain.orders import Effect, OrderState
-from wsb_core.ledger import HaltKind, HardHalt, Ledger
+from wsb_core.ledger import HaltKind, HardHalt, Intent, Ledger
 
 from .build import ACCOUNT, DAY, DIP, LONG_CALL, NOON, RUN, WHEEL, Desk, approved, booked
 
@@ -30,6 +30,12 @@ def test_renewing_keeps_the_token_and_never_shortens_the_lease(ledger: Ledger):
     renewed = ledger.acquire_lease(ACCOUNT, "one", NOON + MINUTE, MINUTE)
 
     assert (renewed.token, renewed.expires_at) == (first.token, first.expires_at)
+
+
+def lost(ledger: Ledger, order: Intent) -> Intent:
+    """The same order once nobody knows what became of its request."""
+    ledger.move_order(order.client_order_id, OrderState.UNKNOWN, at=order.created_at, evidence={})
+    return order
 
 
 def test_the_token_of_a_takeover_fences_off_the_old_holder(ledger: Ledger):
@@ -55,18 +61,18 @@ def test_a_lease_that_comes_back_to_its_first_holder_has_a_newer_token(ledger: L
 
 def test_a_paused_holder_that_wakes_after_a_takeover_sends_nothing(ledger: Ledger):
     old = ledger.acquire_lease(ACCOUNT, "one", NOON, MINUTE)
-    order = ledger.record_intent(RUN, approved(LONG_CALL), lease=old, at=NOON)
+    order = lost(ledger, ledger.record_intent(RUN, approved(LONG_CALL), lease=old, at=NOON))
     new = ledger.acquire_lease(ACCOUNT, "two", NOON + MINUTE, MINUTE)
 
     with pytest.raises(LeaseLost, match=r"'two' \(token 2\) holds the trader lease, not 'one' \(token 1\)"):
         ledger.mark_sending(order.client_order_id, lease=old, at=NOON + MINUTE)
-    assert ledger.intent(order.client_order_id).state is OrderState.INTENDED
+    assert ledger.intent(order.client_order_id).state is OrderState.UNKNOWN
     assert ledger.mark_sending(order.client_order_id, lease=new, at=NOON + MINUTE)
 
 
 def test_a_lease_that_ran_out_sends_nothing_until_it_is_renewed(ledger: Ledger):
     lease = ledger.acquire_lease(ACCOUNT, "one", NOON, MINUTE)
-    order = ledger.record_intent(RUN, approved(LONG_CALL), lease=lease, at=NOON)
+    order = lost(ledger, ledger.record_intent(RUN, approved(LONG_CALL), lease=lease, at=NOON))
     late = NOON + 2 * MINUTE
 
     with pytest.raises(LeaseLost, match="expired"):
@@ -180,19 +186,22 @@ def test_every_kind_of_halt_leaves_exits_free(desk: Desk, kind: str):
     desk.ledger.set_halt("*", kind, "stop", "me", desk.tick())
 
     close = desk.intend(approved(LONG_CALL, Effect.CLOSE, slot="exit"))
+    desk.lose(close.client_order_id)
 
-    assert desk.ledger.mark_sending(close.client_order_id, lease=desk.lease, at=desk.tick())
+    assert close.created
+    assert desk.send_again(close.client_order_id)
     with pytest.raises(Halted):
         desk.intend(approved(LONG_CALL, slot="later"))
 
 
-def test_a_hold_stops_exits_too_before_and_at_the_send(desk: Desk):
+def test_a_hold_stops_exits_too_the_first_time_and_again(desk: Desk):
     desk.trade(LONG_CALL, Effect.OPEN, 2, ["1.00"])
     close = desk.intend(approved(LONG_CALL, Effect.CLOSE, slot="exit"))
+    desk.lose(close.client_order_id)
     desk.ledger.set_halt("*", "hold", "broker away", "recovery", desk.tick())
 
     with pytest.raises(Halted, match="every order is stopped by hold"):
-        desk.ledger.mark_sending(close.client_order_id, lease=desk.lease, at=desk.tick())
+        desk.send_again(close.client_order_id)
     with pytest.raises(Halted):
         desk.intend(approved(LONG_CALL, Effect.CLOSE, slot="exit-2"))
 
@@ -277,20 +286,20 @@ def test_a_live_account_that_is_not_armed_records_no_order(ledger: Ledger):
     assert ledger.intents() == ()
 
 
-def test_arming_that_runs_out_between_the_record_and_the_send_stops_the_order(ledger: Ledger):
+def test_arming_that_ran_out_stops_the_second_send(ledger: Ledger):
     desk = live_desk(ledger)
     ledger.arm(AccountId("LIVE1"), NOON + MINUTE, "me", NOON)
-    order = desk.intend(live_order())
+    order = lost(ledger, desk.intend(live_order()))
 
     with pytest.raises(NotArmed):
         ledger.mark_sending(order.client_order_id, lease=desk.lease, at=NOON + MINUTE)
-    assert ledger.intent(order.client_order_id).state is OrderState.INTENDED
+    assert ledger.intent(order.client_order_id).state is OrderState.UNKNOWN
 
 
 def test_disarming_stops_the_next_send_and_arming_lets_it_out(ledger: Ledger):
     desk, account = live_desk(ledger), AccountId("LIVE1")
     ledger.arm(account, NOON + 60 * MINUTE, "me", NOON)
-    order = desk.intend(live_order()).client_order_id
+    order = lost(ledger, desk.intend(live_order())).client_order_id
     ledger.arm(account, NOON + MINUTE, "me", NOON + MINUTE)
 
     with pytest.raises(NotArmed):

@@ -42,7 +42,7 @@ def test_an_intent_comes_back_as_the_order_it_was(desk: Desk):
     assert made.created
     assert found == replace(made, created=False)
     assert found.order == wish.order
-    assert (found.state, found.max_loss, found.run_id) == (OrderState.INTENDED, cash("1071.75"), RUN)
+    assert (found.state, found.max_loss, found.run_id) == (OrderState.SENDING, cash("1071.75"), RUN)
     assert (found.reason, found.facts) == ("because", {"low": "97.25"})
 
 
@@ -70,7 +70,6 @@ def test_a_known_key_comes_back_even_when_nothing_may_be_recorded_any_more(desk:
 
 def test_fm_02_a_second_order_for_a_structure_that_may_be_working_is_the_first_one(desk: Desk):
     first = desk.intend(approved(LONG_CALL, slot="morning"))
-    desk.send(first.client_order_id)
     desk.told(first.client_order_id, OrderState.UNKNOWN)
 
     second = desk.intend(approved(LONG_CALL, slot="evening"))
@@ -78,26 +77,34 @@ def test_fm_02_a_second_order_for_a_structure_that_may_be_working_is_the_first_o
     assert (second.client_order_id, second.created) == (first.client_order_id, False)
 
 
-def test_of_two_intents_for_one_structure_only_one_is_sent(desk: Desk):
+def test_an_order_given_up_and_found_again_is_not_sent_beside_its_successor(desk: Desk):
     first = desk.intend(approved(LONG_CALL, slot="morning"))
+    desk.told(first.client_order_id, OrderState.ABANDONED)
     second = desk.intend(approved(LONG_CALL, slot="evening"))
-    desk.send(first.client_order_id)
+    desk.lose(second.client_order_id)
+    desk.told(first.client_order_id, OrderState.WORKING)
 
     with pytest.raises(DuplicateOrder, match=first.client_order_id):
-        desk.send(second.client_order_id)
+        desk.send_again(second.client_order_id)
 
 
-def test_an_order_leaves_once_however_often_it_is_asked(desk: Desk):
+def test_an_order_that_was_just_recorded_is_its_senders_and_nobody_elses(desk: Desk):
     order_id = desk.intend(approved(LONG_CALL)).client_order_id
 
-    answers = [desk.ledger.mark_sending(order_id, lease=desk.lease, at=desk.tick()) for _ in range(3)]
+    assert not desk.send_again(order_id)
+
+
+def test_a_lost_order_leaves_once_more_however_often_it_is_asked(desk: Desk):
+    order_id = desk.intend(approved(LONG_CALL)).client_order_id
+    desk.lose(order_id)
+
+    answers = [desk.send_again(order_id) for _ in range(3)]
 
     assert answers == [True, False, False]
 
 
 def test_an_unknown_order_may_be_sent_again_and_an_abandoned_one_may_not(desk: Desk):
     order_id = desk.intend(approved(LONG_CALL)).client_order_id
-    desk.send(order_id)
     desk.told(order_id, OrderState.UNKNOWN)
     unknown = desk.ledger.mark_sending(order_id, lease=desk.lease, at=desk.tick())
     desk.told(order_id, OrderState.ABANDONED)
@@ -108,13 +115,12 @@ def test_an_unknown_order_may_be_sent_again_and_an_abandoned_one_may_not(desk: D
 
 def test_an_order_whose_sender_died_may_be_sent_by_another_after_a_minute(desk: Desk):
     order_id = desk.intend(approved(LONG_CALL)).client_order_id
-    desk.send(order_id)
     early = desk.ledger.mark_sending(order_id, lease=desk.lease, at=desk.tick(58))
     late = desk.ledger.mark_sending(order_id, lease=desk.lease, at=desk.tick(2))
 
     states = [event.to_state for event in desk.ledger.order_events(order_id)]
     assert (early, late) == (False, True)
-    assert states == [OrderState.INTENDED, OrderState.SENDING, OrderState.UNKNOWN, OrderState.SENDING]
+    assert states == [OrderState.SENDING, OrderState.UNKNOWN, OrderState.SENDING]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +128,8 @@ def test_an_order_whose_sender_died_may_be_sent_by_another_after_a_minute(desk: 
 )
 def test_every_halt_stops_entries_and_none_stops_exits(desk: Desk, scope: str, kind: str):
     desk.trade(LONG_CALL, Effect.OPEN, 1, ["1.00"])
-    waiting = desk.intend(approved(VERTICAL, slot="waiting"))
+    lost = desk.intend(approved(VERTICAL, slot="lost"))
+    desk.lose(lost.client_order_id)
     desk.ledger.set_halt(scope, kind, "drill", "me", desk.tick())
     desk.trade(LONG_CALL, Effect.CLOSE, 1, ["2.00"])
 
@@ -130,7 +137,7 @@ def test_every_halt_stops_entries_and_none_stops_exits(desk: Desk, scope: str, k
     with pytest.raises(Halted, match="drill"):
         desk.intend(approved(CONDOR))
     with pytest.raises(Halted, match="drill"):
-        desk.send(waiting.client_order_id)
+        desk.send_again(lost.client_order_id)
 
 
 def test_a_halt_of_one_strategy_leaves_another_free(desk: Desk):
@@ -183,28 +190,27 @@ def test_fm_46_a_close_takes_no_units_of_another_strategy(desk: Desk):
 def test_a_close_that_was_told_filled_cannot_be_repeated_before_its_fills_arrive(desk: Desk):
     desk.trade(LONG_CALL, Effect.OPEN, 1, ["1.00"])
     closing = desk.intend(approved(LONG_CALL, Effect.CLOSE, 1, slot="a"))
-    desk.send(closing.client_order_id)
     desk.told(closing.client_order_id, OrderState.FILLED)
 
     with pytest.raises(ReduceOnlyViolation):
         desk.intend(approved(LONG_CALL, Effect.CLOSE, 1, slot="b"))
 
 
-def test_two_intents_to_close_one_unit_send_one(desk: Desk):
+def test_a_lost_close_is_not_sent_again_when_another_closed_the_unit(desk: Desk):
     desk.trade(LONG_CALL, Effect.OPEN, 1, ["1.00"])
     first = desk.intend(approved(LONG_CALL, Effect.CLOSE, 1, slot="a"))
+    desk.told(first.client_order_id, OrderState.ABANDONED)
     second = desk.intend(approved(LONG_CALL, Effect.CLOSE, 1, slot="b"))
-    desk.send(first.client_order_id)
+    desk.lose(second.client_order_id)
     desk.told(first.client_order_id, OrderState.FILLED)
 
     with pytest.raises(ReduceOnlyViolation):
-        desk.send(second.client_order_id)
+        desk.send_again(second.client_order_id)
 
 
 def test_the_attempts_of_a_decision_come_in_their_order_and_leave_others_out(desk: Desk):
     wish = approved(LONG_CALL, quantity=3)
     first = desk.intend(wish)
-    desk.send(first.client_order_id)
     desk.told(first.client_order_id, OrderState.CANCELED, filled=1)
     desk.intend(wish.at(price("-1.00"), 2, 2))
     desk.intend(approved(VERTICAL, slot="another"))
@@ -213,21 +219,21 @@ def test_the_attempts_of_a_decision_come_in_their_order_and_leave_others_out(des
 
     assert [(each.order.key.attempt, each.state, each.filled) for each in made] == [
         (1, OrderState.CANCELED, 1),
-        (2, OrderState.INTENDED, 0),
+        (2, OrderState.SENDING, 0),
     ]
 
 
 def test_an_illegal_move_is_refused(desk: Desk):
     order_id = desk.intend(approved(LONG_CALL)).client_order_id
+    desk.told(order_id, OrderState.WORKING)
 
-    with pytest.raises(ValueError, match="intended to filled"):
-        desk.told(order_id, OrderState.FILLED)
-    assert desk.ledger.intent(order_id).state is OrderState.INTENDED
+    with pytest.raises(ValueError, match="working to unknown"):
+        desk.told(order_id, OrderState.UNKNOWN)
+    assert desk.ledger.intent(order_id).state is OrderState.WORKING
 
 
 def test_the_same_word_twice_changes_nothing(desk: Desk):
     order_id = desk.intend(approved(LONG_CALL)).client_order_id
-    desk.send(order_id)
     first = desk.told(order_id, OrderState.WORKING)
     rows = len(desk.ledger.audit_log())
 
@@ -239,7 +245,6 @@ def test_the_same_word_twice_changes_nothing(desk: Desk):
 
 def test_fm_05_a_word_after_the_last_is_kept_and_ignored(desk: Desk):
     order_id = desk.intend(approved(LONG_CALL)).client_order_id
-    desk.send(order_id)
     desk.told(order_id, OrderState.CANCELED, filled=0)
 
     changed = desk.told(order_id, OrderState.WORKING)
@@ -255,7 +260,6 @@ def test_fm_05_a_word_after_the_last_is_kept_and_ignored(desk: Desk):
 
 def test_fm_42_an_older_count_of_fills_does_not_replace_a_newer_one(desk: Desk):
     order_id = desk.intend(approved(LONG_CALL, quantity=3)).client_order_id
-    desk.send(order_id)
     desk.told(order_id, OrderState.PARTIALLY_FILLED, filled=2)
 
     changed = desk.told(order_id, OrderState.PARTIALLY_FILLED, filled=1)
@@ -266,7 +270,6 @@ def test_fm_42_an_older_count_of_fills_does_not_replace_a_newer_one(desk: Desk):
 
 def test_an_abandoned_order_that_turns_up_counts(desk: Desk):
     order_id = desk.intend(approved(LONG_CALL)).client_order_id
-    desk.send(order_id)
     desk.told(order_id, OrderState.UNKNOWN)
     desk.told(order_id, OrderState.ABANDONED)
     desk.told(order_id, OrderState.WORKING)
@@ -277,7 +280,6 @@ def test_an_abandoned_order_that_turns_up_counts(desk: Desk):
 
 def test_more_fills_than_the_order_asked_for_are_a_contradiction(desk: Desk):
     order_id = desk.intend(approved(LONG_CALL)).client_order_id
-    desk.send(order_id)
 
     with pytest.raises(LedgerError, match="2 units filled of an order for 1"):
         desk.told(order_id, OrderState.PARTIALLY_FILLED, filled=2)
@@ -303,7 +305,6 @@ def test_the_same_execution_at_another_price_is_a_contradiction(desk: Desk):
 
 def test_an_open_order_counts_what_is_left_of_it(desk: Desk):
     order = desk.intend(approved(VERTICAL, quantity=4, max_loss="840")).order
-    desk.send(order.client_order_id)
     desk.told(order.client_order_id, OrderState.PARTIALLY_FILLED, filled=1)
 
     [left] = desk.ledger.open_orders(ACCOUNT)

@@ -56,7 +56,6 @@ def test_a_filled_vertical_is_one_position_at_its_net_price(desk: Desk):
 
 def test_legs_told_apart_make_no_position_until_the_last_one_is_there(desk: Desk):
     order = desk.intend(approved(CONDOR, quantity=1, limit="1.00")).order
-    desk.send(order.client_order_id)
     fills = executions(order, ["0.50", "1.20", "1.30", "0.60"])
     desk.ledger.record_fills(ACCOUNT, fills[:3], desk.tick())
     before = desk.ledger.positions(ACCOUNT)
@@ -69,7 +68,6 @@ def test_legs_told_apart_make_no_position_until_the_last_one_is_there(desk: Desk
 
 def test_fills_told_under_a_legs_own_id_belong_to_its_order(desk: Desk):
     order = desk.intend(approved(VERTICAL)).order
-    desk.send(order.client_order_id)
     desk.ledger.record_leg_ids(
         order.client_order_id,
         {leg.instrument.symbol: BrokerOrderId(f"leg-{n}") for n, leg in enumerate(order.legs)},
@@ -387,7 +385,6 @@ def test_fm_47_a_position_reopened_is_as_old_as_its_new_units(desk: Desk):
 @pytest.mark.parametrize("state", [OrderState.WORKING, OrderState.PENDING_CANCEL])
 def test_a_partial_fill_is_a_position_of_the_units_filled(desk: Desk, state: OrderState):
     order = desk.intend(approved(LONG_CALL, quantity=3)).order
-    desk.send(order.client_order_id)
     desk.told(order.client_order_id, state)
     desk.told(order.client_order_id, OrderState.CANCELED, filled=1)
     desk.ledger.record_fills(ACCOUNT, executions(order, ["1.00"], 1), desk.tick())
@@ -550,7 +547,6 @@ def test_holdings_and_cash_added_up_are_those_that_are_replayed(desk: Desk):
 
 def test_what_orders_told_filled_and_executions_did_not_is_named(desk: Desk):
     order = desk.intend(approved(VERTICAL, quantity=2)).order
-    desk.send(order.client_order_id)
     desk.told(order.client_order_id, OrderState.FILLED)
     [told] = desk.ledger.unbooked(ACCOUNT)
     desk.ledger.record_fills(ACCOUNT, executions(order, ["3.10", "1.05"]), desk.tick())
@@ -625,7 +621,6 @@ def test_what_is_left_of_a_broken_structure_is_not_closed_twice_under_two_names(
         booked(ActivityKind.OPTION_TRADE, Share(ACME), -200, cash_="21000", at=desk.now, group="c"),
     )
     closing = desk.intend(approved(SHORT_PUT, Effect.CLOSE, 2, limit="-2.00")).order
-    desk.send(closing.client_order_id)
     desk.told(closing.client_order_id, OrderState.WORKING)
     desk.trade(single(call(110)), Effect.CLOSE, 2, ["0.10"])
     desk.trade(single(Share(ACME), -1), Effect.CLOSE, 200, ["100"])

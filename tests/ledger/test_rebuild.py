@@ -181,7 +181,6 @@ def _trade(desk: Desk, wanted: list[tuple[StrategyName, Structure, int, int, int
         effect, size = (Effect.CLOSE, min(quantity, there)) if there else (Effect.OPEN, quantity)
         done = min(filled, size)
         order = desk.intend(approved(structure, effect, size, strategy=strategy, slot=f"s{n}")).order
-        desk.send(order.client_order_id)
         desk.told(order.client_order_id, OrderState.WORKING)
         if done:
             prices = [str(Decimal(cents) / 100)] * len(structure.legs)

@@ -251,11 +251,19 @@ def test_what_was_said_goes_into_the_chain_with_the_next_write_and_waits_when_th
 
 def test_the_request_is_in_the_chain_before_it_leaves(desk: Desk):
     order = desk.intend(approved(VERTICAL)).order
-    desk.send(order.client_order_id)
+
+    [request] = [entry for entry in desk.ledger.audit_log() if entry.kind == "intent"]
+    assert f'"client_order_id":"{order.client_order_id}"' in request.payload
+    assert "buy_to_open 1 ACME" in request.payload
+
+
+def test_a_request_that_leaves_again_is_in_the_chain_again(desk: Desk):
+    order = desk.intend(approved(VERTICAL)).order
+    desk.lose(order.client_order_id)
+    desk.send_again(order.client_order_id)
 
     [request] = [entry for entry in desk.ledger.audit_log() if entry.kind == "request"]
     assert f'"client_order_id":"{order.client_order_id}"' in request.payload
-    assert "buy_to_open 1 ACME" in request.payload
 
 
 def test_the_chain_begins_at_the_beginning(ledger: Ledger):
@@ -266,7 +274,6 @@ def test_the_chain_begins_at_the_beginning(ledger: Ledger):
 
 def test_an_order_told_filled_whose_fills_are_missing_is_found(desk: Desk):
     order = desk.intend(approved(LONG_CALL)).order
-    desk.send(order.client_order_id)
     desk.told(order.client_order_id, OrderState.FILLED)
     before = desk.ledger.verify()
     desk.ledger.record_fills(ACCOUNT, executions(order, ["1.00"]), desk.tick())

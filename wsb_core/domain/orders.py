@@ -55,10 +55,8 @@ def order_legs(structure: Structure, effect: Effect) -> tuple[OrderLeg, ...]:
 
 
 class OrderState(StrEnum):
-    INTENDED = "intended"
-    """Committed to the ledger; nothing sent."""
     SENDING = "sending"
-    """Committed just before the request: a crash here leaves a question, not an answer."""
+    """Committed to the ledger just before the request: a crash here leaves a question, not an answer."""
     UNKNOWN = "unknown"
     """Sent, and no readable answer. Only a look-up by client order id moves it on."""
     WORKING = "working"
@@ -115,7 +113,6 @@ _AT_BROKER = frozenset(
 )
 
 LEGAL_MOVES: Mapping[OrderState, frozenset[OrderState]] = {
-    OrderState.INTENDED: frozenset({OrderState.SENDING, OrderState.ABANDONED}),
     OrderState.SENDING: _AT_BROKER | {OrderState.UNKNOWN, OrderState.ABANDONED},
     OrderState.UNKNOWN: _AT_BROKER | {OrderState.SENDING, OrderState.ABANDONED},
     OrderState.WORKING: _AT_BROKER - {OrderState.WORKING},

@@ -65,7 +65,7 @@ class IntentBook(Protocol):
     ) -> IntentView: ...
 
     def mark_sending(self, client_order_id: ClientOrderId, *, lease: Any, at: datetime) -> bool:
-        """Commit ``SENDING``; False, and nothing changed, when another run did."""
+        """Commit that it is sent again; False, and nothing changed, when another run did."""
         ...
 
     def move_order(

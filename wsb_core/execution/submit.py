@@ -1,8 +1,7 @@
 """Intent, submit, confirm: an order reaches the broker once, whatever breaks in between.
 
-The order of the steps is the promise. The intent is committed before a byte is sent; ``SENDING`` is
-committed just before the request; an answer that cannot be read leaves the order ``UNKNOWN``; and
-only a look-up by client order id moves it on.
+The order of the steps is the promise. The intent is committed, as ``SENDING``, before a byte is sent; an
+answer that cannot be read leaves the order ``UNKNOWN``; and only a look-up by client order id moves it on.
 """
 
 from __future__ import annotations
@@ -49,16 +48,14 @@ class Sender:
 def submit_once(approved: ApprovedOrder, to: Sender) -> IntentView:
     """Record the intent, send it once, and return it in the state that the broker's answer leaves.
 
-    Called again for the same order (a rerun, a retry, a second worker) it sends nothing: it adopts
-    what the broker has. An intent that was never sent and is no longer fresh is given up.
+    Called again for the same order (a rerun, a retry, a second worker) it adopts what the broker has.
+    Only an order that the broker never had is sent again, while its decision is fresh; else it is given up.
 
     Raises: Halted or LeaseLost before anything is sent.
     """
     intent = to.ledger.record_intent(to.run_id, approved, lease=to.lease, at=to.clock.now())
-    if intent.state is OrderState.INTENDED:
-        if _fresh(intent, to):
-            return _send(intent, to)
-        return _give_up(intent, to, {"intent": "it was never sent, and its decision is no longer fresh"})
+    if intent.created:
+        return _send(intent, to)
     if intent.state in (OrderState.SENDING, OrderState.UNKNOWN):
         return resolve(intent, to, resend=True)
     return intent
@@ -85,9 +82,14 @@ def resolve(intent: IntentView, to: Sender, *, resend: bool) -> IntentView:
     if not in_doubt or _in_flight(now, to) or (fresh and not resend):
         # Another run may be between its commit and its request: absent now is not "never".
         return now
-    if fresh:
+    if not fresh:
+        evidence = {"look_up": "the broker has no order with this client order id"}
+        to.ledger.move_order(client_id, OrderState.ABANDONED, at=to.clock.now(), evidence=evidence)
+        return to.ledger.intent(client_id)
+    if to.ledger.mark_sending(client_id, lease=to.lease, at=to.clock.now()):
         return _send(now, to, last=True)
-    return _give_up(now, to, {"look_up": "the broker has no order with this client order id"})
+    # Another run of the same decision got here first; its request may be on the way.
+    return resolve(to.ledger.intent(client_id), to, resend=False)
 
 
 def _fresh(intent: IntentView, to: Sender) -> bool:
@@ -97,12 +99,6 @@ def _fresh(intent: IntentView, to: Sender) -> bool:
 def _in_flight(intent: IntentView, to: Sender) -> bool:
     """Whether the request of another run may still be on its way."""
     return intent.state is OrderState.SENDING and to.clock.now() - intent.updated_at < IN_FLIGHT
-
-
-def _give_up(intent: IntentView, to: Sender, evidence: dict[str, str]) -> IntentView:
-    client_id = intent.order.client_order_id
-    to.ledger.move_order(client_id, OrderState.ABANDONED, at=to.clock.now(), evidence=evidence)
-    return to.ledger.intent(client_id)
 
 
 def confirm(intent: IntentView, to: Sender, seconds: float, poll: float = 5.0) -> IntentView:
@@ -203,7 +199,7 @@ def _readable(found: BrokerOrder, now: IntentView, to: Sender) -> BrokerOrder:
         to.report(Trouble.ILLEGAL_MOVE, now.order, told)
         return replace(found, state=OrderState.CANCELED)
     to.report(Trouble.UNKNOWN_STATUS, now.order, told)
-    if now.state in (OrderState.INTENDED, OrderState.SENDING):
+    if now.state is OrderState.SENDING:
         return found
     # The broker has it, whatever it does with it.
     return replace(found, state=OrderState.WORKING if now.state is OrderState.ABANDONED else now.state)
@@ -218,9 +214,6 @@ def _contradicts(found: BrokerOrder, now: IntentView) -> bool:
 def _send(intent: IntentView, to: Sender, *, last: bool = False) -> IntentView:
     order = intent.order
     client_id = order.client_order_id
-    if not to.ledger.mark_sending(client_id, lease=to.lease, at=to.clock.now()):
-        # Another run of the same decision got here first; its request may be on the way.
-        return resolve(to.ledger.intent(client_id), to, resend=False)
     try:
         answer = to.broker.submit(order)
     except OrderRejected as no:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Text, select, type_coerce
+from sqlalchemy import Text, bindparam, select, type_coerce
 from sqlalchemy.orm import Session
 
 from wsb_core.domain.activities import Activity, ActivityKind
@@ -41,6 +41,8 @@ from .tables import (
 )
 from .types import exact, fitted
 
+_accounts = AccountRow.__table__
+_MODE = select(_accounts.c.mode).where(_accounts.c.account == bindparam("of"))
 _BATCH = 10_000
 """Values in one IN list: SQLite takes 32,766 at most."""
 
@@ -61,8 +63,7 @@ def open_account(tx: Tx, account: AccountId, mode: str, opening_cash: Cash) -> b
 
 
 def account_mode(session: Session, account: AccountId) -> str | None:
-    row = session.get(AccountRow, account)
-    return None if row is None else row.mode
+    return session.connection().scalar(_MODE, {"of": account})
 
 
 def opened_at(session: Session, account: AccountId) -> datetime | None:

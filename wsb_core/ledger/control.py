@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from wsb_core.domain.calendar import NEW_YORK
@@ -17,13 +18,18 @@ from wsb_core.domain.ids import AccountId, StrategyName
 from wsb_core.domain.orders import Effect
 from wsb_core.domain.quotes import require_aware
 
-from .books import require_account
+from .books import account_mode, require_account
 from .journal import require_strategy
 from .records import Halt, HardHalt, Lease, StoredLook
 from .store import Tx
 from .tables import ArmingRow, HaltRow, LeaseRow, LookRow, RiskLimitRow
 
 LIVE = "live"
+# Asked on the way of every order: as plain statements they take a third of the time.
+_leases, _halts = LeaseRow.__table__, HaltRow.__table__
+_LEASE = select(_leases).where(_leases.c.account == bindparam("of"))
+_HALTS = select(_halts).where(_halts.c.cleared_at.is_(None)).order_by(_halts.c.at, _halts.c.id)
+_COVERING = _HALTS.where(_halts.c.scope.in_([bindparam("of"), EVERYTHING]))
 
 
 def acquire_lease(tx: Tx, account: AccountId, holder: str, ttl: timedelta) -> Lease:
@@ -74,7 +80,7 @@ def require_lease(tx: Tx, account: AccountId, lease: Lease) -> None:
     """LeaseLost unless ``lease`` is the account's, under the newest token, and not expired now."""
     if lease.account != account:
         raise LeaseLost(f"account {account}: the lease is for {lease.account}: acquire one for this account")
-    row = tx.session.get(LeaseRow, account)
+    row = tx.session.connection().execute(_LEASE, {"of": account}).first()
     if row is None or (row.holder, row.token) != (lease.holder, lease.token):
         raise _taken(lease, row)
     if row.expires_at <= tx.at:
@@ -83,7 +89,7 @@ def require_lease(tx: Tx, account: AccountId, lease: Lease) -> None:
         )
 
 
-def _taken(lease: Lease, row: LeaseRow | None) -> LeaseLost:
+def _taken(lease: Lease, row: Any) -> LeaseLost:
     now = "nobody" if row is None or not row.holder else f"{row.holder!r} (token {row.token})"
     return LeaseLost(
         f"account {lease.account}: {now} holds the trader lease, not {lease.holder!r} (token {lease.token})"
@@ -134,10 +140,11 @@ def _active(session: Session, scope: str, kind: HaltKind | None, by: str | None)
 
 
 def halts(session: Session, scope: str | None) -> tuple[Halt, ...]:
-    query = select(HaltRow).where(HaltRow.cleared_at.is_(None)).order_by(HaltRow.at, HaltRow.id)
-    if scope is not None:
-        query = query.where(or_(HaltRow.scope == scope, HaltRow.scope == EVERYTHING))
-    return tuple(_halt(row) for row in session.scalars(query))
+    connection = session.connection()
+    found = connection.execute(_HALTS) if scope is None else connection.execute(_COVERING, {"of": scope})
+    return tuple(
+        Halt(row.id, row.scope, HaltKind(row.kind), row.reason, row.set_by, row.at, row.hard) for row in found
+    )
 
 
 def require_no_halt(session: Session, strategy: StrategyName, effect: Effect) -> None:
@@ -199,7 +206,10 @@ def arm(tx: Tx, account: AccountId, until: datetime, by: str) -> None:
 
 def require_armed(tx: Tx, account: AccountId) -> None:
     """NotArmed unless the account is no live one, or its last arming has not run out."""
-    if require_account(tx.session, account).mode != LIVE:
+    mode = account_mode(tx.session, account)
+    if mode is None:
+        require_account(tx.session, account)
+    if mode != LIVE:
         return
     until = armed_until(tx.session, account)
     if until is None or until <= tx.at:

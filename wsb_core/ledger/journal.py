@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, bindparam, select
 from sqlalchemy.orm import Session
 
 from wsb_core.domain.checks import CheckReport, Finding, Quarantined, Severity
@@ -18,6 +18,9 @@ from .store import Tx
 from .tables import BlobRow, CheckRow, DecisionRow, RunInputRow, RunRow, StrategyRow
 
 RUNNING = "running"
+_runs, _strategies = RunRow.__table__, StrategyRow.__table__
+_RUN = select(_runs.c.run_id).where(_runs.c.run_id == bindparam("of"))
+_STRATEGY = select(_strategies.c.name).where(_strategies.c.name == bindparam("of"))
 
 
 def start_run(
@@ -67,7 +70,9 @@ def start_run(
 
 
 def finish_run(tx: Tx, run_id: RunId, state: str, reason: str) -> None:
-    row = require_run(tx.session, run_id)
+    row = tx.session.get(RunRow, run_id)
+    if row is None:
+        raise LedgerError(f"run {run_id}: is not in this ledger: start_run first")
     if (row.state, row.reason) == (state, reason):
         return
     row.state, row.reason, row.finished_at = state, reason, tx.at
@@ -254,16 +259,14 @@ def _decided(session: Session, where: Sequence[ColumnElement[bool]]) -> tuple[De
     )
 
 
-def require_run(session: Session, run_id: RunId) -> RunRow:
-    row = session.get(RunRow, run_id)
-    if row is None:
+def require_run(session: Session, run_id: RunId) -> None:
+    if session.connection().execute(_RUN, {"of": run_id}).first() is None:
         raise LedgerError(f"run {run_id}: is not in this ledger: start_run first")
-    return row
 
 
 def require_strategy(tx: Tx, strategy: StrategyName) -> None:
     """See to it that the strategy has its row; other tables point at it."""
-    if tx.session.get(StrategyRow, strategy) is None:
+    if tx.session.connection().execute(_STRATEGY, {"of": strategy}).first() is None:
         tx.session.add(StrategyRow(name=strategy, first_seen_at=tx.at))
         tx.session.flush()
 

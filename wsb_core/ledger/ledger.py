@@ -194,7 +194,7 @@ class Ledger:
     # Orders
 
     def record_intent(self, run_id: RunId, approved: ApprovedOrder, *, lease: Lease, at: datetime) -> Intent:
-        """Record an order before it is sent, in state ``intended``; nothing may be sent without.
+        """Record an order as ``sending``, before it is sent: ``created`` is True for the one caller that may.
 
         Gives back an intent with ``created`` False, and records nothing, when the key has one, or when
         another order of the strategy for the same structure and effect works or may be working.
@@ -211,11 +211,11 @@ class Ledger:
             return orders.attempts(session, key)
 
     def mark_sending(self, client_order_id: ClientOrderId, *, lease: Lease, at: datetime) -> bool:
-        """Commit that the request is about to leave. True for the one caller that may send it.
+        """Commit that an order which the broker never had is sent again. True for the one caller that may.
 
-        From ``intended``, from ``unknown`` once the broker said it has no such order, or from
-        ``sending`` when the run that was sending it is gone. False, and nothing changed, when another
-        run is sending it or it is past that. Checks lease, arming, halts, twins and quantity again.
+        From ``unknown``, or from ``sending`` when the run that was sending it is gone. False, and nothing
+        changed, when another run is sending it or it is past that. Checks lease, arming, halts, twins and
+        quantity again.
         Raises: LeaseLost, NotArmed, Halted, DuplicateOrder, ReduceOnlyViolation.
         """
         with self._store.write(at) as tx:

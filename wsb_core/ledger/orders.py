@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -47,30 +46,29 @@ _AVERAGE = Decimal("1e-8")
 MAY_WORK = tuple(state.value for state in OrderState if state.may_work)
 SENT_LONG_AGO = timedelta(seconds=60)
 """Longer than any one request can take: a sender that has not answered by then is gone."""
-OPEN_STATES = (OrderState.INTENDED.value, *MAY_WORK)
 # Asked on the way of every order, so made once.
-_KNOWN = select(IntentRow.client_order_id).where(IntentRow.client_order_id == bindparam("known"))
+_orders, _intents_ = OrderRow.__table__, IntentRow.__table__
+_KNOWN = select(_intents_.c.client_order_id).where(_intents_.c.client_order_id == bindparam("known"))
 _TWIN = (
-    select(OrderRow.client_order_id)
-    .join(IntentRow, IntentRow.client_order_id == OrderRow.client_order_id)
+    select(_orders.c.client_order_id)
+    .join(_intents_, _intents_.c.client_order_id == _orders.c.client_order_id)
     .where(
-        OrderRow.account == bindparam("account"),
-        OrderRow.strategy == bindparam("strategy"),
-        OrderRow.structure_symbol == bindparam("structure"),
-        OrderRow.effect == bindparam("effect"),
-        OrderRow.client_order_id != bindparam("own"),
-        OrderRow.state.in_(MAY_WORK),
+        _orders.c.account == bindparam("account"),
+        _orders.c.strategy == bindparam("strategy"),
+        _orders.c.structure_symbol == bindparam("structure"),
+        _orders.c.effect == bindparam("effect"),
+        _orders.c.client_order_id != bindparam("own"),
+        _orders.c.state.in_(MAY_WORK),
     )
-    .order_by(OrderRow.created_at)
+    .order_by(_orders.c.created_at)
     .limit(1)
 )
 
 
 def record_intent(tx: Tx, run_id: RunId, approved: ApprovedOrder, lease: Lease) -> Intent:
     order = approved.order
-    if tx.session.execute(_KNOWN, {"known": order.client_order_id}).first() is not None:
+    if tx.session.connection().execute(_KNOWN, {"known": order.client_order_id}).first() is not None:
         return intent(tx.session, order.client_order_id)
-    require_account(tx.session, order.key.account)
     require_run(tx.session, run_id)
     require_lease(tx, order.key.account, lease)
     require_armed(tx, order.key.account)
@@ -85,17 +83,38 @@ def record_intent(tx: Tx, run_id: RunId, approved: ApprovedOrder, lease: Lease) 
     tx.audit(
         "intent",
         {
-            "client_order_id": order.client_order_id,
+            **_request(order, lease),
             "run_id": run_id,
             "structure": order.structure.symbol,
             "effect": order.effect,
-            "quantity": order.quantity,
-            "limit": order.limit,
             "reason": approved.reason,
         },
     )
-    tx.session.flush()
-    return replace(intent(tx.session, order.client_order_id), created=True)
+    return Intent(
+        order=order,
+        state=OrderState.SENDING,
+        created=True,
+        broker_order_id=None,
+        filled=0,
+        average=None,
+        created_at=tx.at,
+        updated_at=tx.at,
+        max_loss=approved.review.max_loss,
+        run_id=run_id,
+        reason=approved.reason,
+        facts=approved.facts,
+    )
+
+
+def _request(order: Order, lease: Lease) -> Mapping[str, object]:
+    """What is about to be sent, as it goes into the chain."""
+    return {
+        "client_order_id": order.client_order_id,
+        "lease": lease.token,
+        "quantity": order.quantity,
+        "limit": order.limit,
+        "legs": [f"{leg.action} {leg.ratio} {leg.instrument.symbol}" for leg in order.legs],
+    }
 
 
 def _insert_intent(tx: Tx, run_id: RunId, approved: ApprovedOrder) -> None:
@@ -109,7 +128,7 @@ def _insert_intent(tx: Tx, run_id: RunId, approved: ApprovedOrder) -> None:
             effect=order.effect.value,
             legs=pack_legs(order.legs),
             quantity=order.quantity,
-            state=OrderState.INTENDED.value,
+            state=OrderState.SENDING.value,
             filled=0,
             adopted=False,
             created_at=tx.at,
@@ -141,17 +160,18 @@ def _insert_intent(tx: Tx, run_id: RunId, approved: ApprovedOrder) -> None:
             created_at=tx.at,
         )
     )
-    _event(tx, order.client_order_id, None, OrderState.INTENDED, {})
+    _event(tx, order.client_order_id, None, OrderState.SENDING, {})
 
 
 def mark_sending(tx: Tx, client_order_id: ClientOrderId, lease: Lease) -> bool:
+    row = _row(tx.session, client_order_id)
     held = intent(tx.session, client_order_id)
-    order, row = held.order, _row(tx.session, client_order_id)
+    order = held.order
     require_lease(tx, order.key.account, lease)
     if held.state is OrderState.SENDING and tx.at - held.updated_at >= SENT_LONG_AGO:
         evidence = {"error": "the run that was sending it ended before it had an answer"}
         _apply(tx, row, OrderState.UNKNOWN, evidence, None, None, None)
-    elif held.state not in (OrderState.INTENDED, OrderState.UNKNOWN):
+    elif held.state is not OrderState.UNKNOWN:
         return False
     require_armed(tx, order.key.account)
     require_no_halt(tx.session, order.key.strategy, order.effect)
@@ -163,17 +183,7 @@ def mark_sending(tx: Tx, client_order_id: ClientOrderId, lease: Lease) -> bool:
     if order.effect is Effect.CLOSE:
         _require_reduction(tx.session, order)
     _apply(tx, row, OrderState.SENDING, {}, None, None, None)
-    tx.audit(
-        "request",
-        {
-            "call": "submit",
-            "client_order_id": client_order_id,
-            "lease": lease.token,
-            "quantity": order.quantity,
-            "limit": order.limit,
-            "legs": [f"{leg.action} {leg.ratio} {leg.instrument.symbol}" for leg in order.legs],
-        },
-    )
+    tx.audit("request", _request(order, lease))
     return True
 
 
@@ -422,7 +432,7 @@ def _working_twin(session: Session, order: Order) -> Intent | None:
         "effect": order.effect.value,
         "own": order.client_order_id,
     }
-    first = session.execute(_TWIN, asked).first()
+    first = session.connection().execute(_TWIN, asked).first()
     return None if first is None else intent(session, ClientOrderId(first[0]))
 
 
@@ -483,7 +493,7 @@ def find_intent(session: Session, client_order_id: ClientOrderId) -> Intent | No
 
 
 def open_intents(session: Session, account: AccountId) -> tuple[Intent, ...]:
-    return _intents(session, [IntentRow.account == account, OrderRow.state.in_(OPEN_STATES)])
+    return _intents(session, [IntentRow.account == account, OrderRow.state.in_(MAY_WORK)])
 
 
 def intents(session: Session, day: date | None, strategy: StrategyName | None) -> tuple[Intent, ...]:

@@ -20,7 +20,6 @@ from .compare import View, expected_buying_power, unknown_orders
 
 OVERLAP = timedelta(days=4)
 """How far before the last look rows are asked for again: a long weekend of late bookings."""
-NEVER_SENT = timedelta(minutes=2)
 FIRST_LOOK = datetime(2000, 1, 1, tzinfo=UTC)
 """From here an account that is new to the ledger is read: before any account that could be connected."""
 
@@ -99,11 +98,6 @@ def sync(
     """
     in_doubt = []
     for intent in books.open_intents(account):
-        if intent.state is OrderState.INTENDED:
-            if at - intent.created_at > NEVER_SENT:
-                evidence = {"sync": "the run that intended it ended before it was sent"}
-                books.move_order(intent.order.client_order_id, OrderState.ABANDONED, at=at, evidence=evidence)
-            continue
         settled = settle(intent)
         if settled.state in (OrderState.SENDING, OrderState.UNKNOWN):
             in_doubt.append(str(intent.order.client_order_id))

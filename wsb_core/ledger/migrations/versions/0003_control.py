@@ -17,6 +17,10 @@ _ACTIVE = sa.text("cleared_at IS NULL")
 
 
 def upgrade() -> None:
+    # An order is recorded as being sent; one that an earlier version recorded and never sent is given up.
+    op.execute("UPDATE orders SET state = 'abandoned' WHERE state = 'intended'")
+    op.execute("UPDATE order_events SET to_state = 'sending' WHERE to_state = 'intended'")
+    op.execute("UPDATE order_events SET from_state = 'sending' WHERE from_state = 'intended'")
     # A halt of before says nothing of its weight: a person lifts it.
     with op.batch_alter_table("halts", schema=None) as batch_op:
         batch_op.add_column(sa.Column("hard", sa.Boolean(), nullable=False, server_default=sa.true()))
