@@ -5,7 +5,12 @@ ARGS ?=
 ONLY ?=
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test bench check lint types imports format lock deploy clean
+SEEDS ?= 1000
+START ?= 0
+HTTP ?=
+DB ?= sqlite
+
+.PHONY: help install demo test bench campaign check lint types imports format lock deploy clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,10 +28,13 @@ demo: install ## real past sessions through the real flows; ARGS="--stay --sessi
 	$(BIN)/wsb demo $(ARGS)
 
 test: install ## everything, on SQLite and PostgreSQL, offline; ARGS="-k dip"
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 bench: install ## figures beside peers, written to var/bench.json; ONLY="options"
 	$(BIN)/python -m tests.bench --only "$(ONLY)"
+
+campaign: install ## orders under injected faults, to var/campaign.json; SEEDS=1000 START=0 HTTP=1 DB=postgres
+	$(BIN)/python -m tests.campaign --seeds $(SEEDS) --start $(START) $(if $(HTTP),--http) --db $(DB) $(ARGS)
 
 check: lint types imports ## what review runs
 

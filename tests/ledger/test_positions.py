@@ -244,6 +244,21 @@ def test_a_stock_split_multiplies_shares_and_contracts_at_the_same_cost(desk: De
     assert (lot.quantity, lot.price) == (200, 45)
 
 
+def test_a_split_booked_the_next_morning_came_before_what_was_sold_on_its_day(desk: Desk):
+    desk.trade(SHARES, Effect.OPEN, 100, ["90.00"])
+    desk.now += timedelta(days=1)
+    sold_on = desk.tick()
+    desk.trade(SHARES, Effect.CLOSE, 100, ["46.00"])
+    row = booked(ActivityKind.SPLIT, Share(ACME), 100, at=sold_on + timedelta(hours=16))
+    desk.book(replace(row, booked_on=sold_on.date()))
+
+    [left] = desk.ledger.positions(ACCOUNT)
+    [trade] = desk.ledger.closed_trades(ACCOUNT)
+    assert (left.quantity, left.entry) == (100, Decimal(-45))
+    assert trade.pnl == 100
+    assert desk.ledger.verify().ok
+
+
 def test_an_exercised_call_becomes_shares_at_the_strike(desk: Desk):
     desk.trade(LONG_CALL, Effect.OPEN, 1, ["1.00"])
     desk.book(

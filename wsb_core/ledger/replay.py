@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import ROUND_CEILING, Decimal
 from functools import partial
 
@@ -25,6 +25,7 @@ from .types import exact
 _FINE = Decimal("1e-10")
 _REPLACING = frozenset({"NC", "OPCA", "MA", "REORG"})
 """The vendor's types of rows that take one instrument and may bring another: a new ticker, a merger."""
+_OPENS = time(9, 30, tzinfo=NEW_YORK)
 _LIFECYCLE = (ActivityKind.EXPIRY, ActivityKind.EXERCISE, ActivityKind.ASSIGNMENT)
 
 
@@ -146,7 +147,7 @@ class Replay:
                 yield _Event(row.at, 4, row.activity_id, leave)
         for rows in together.values():
             first = min(rows, key=lambda row: (row.at, row.activity_id))
-            yield _Event(first.at, 0, first.activity_id, partial(self._replace, rows))
+            yield _Event(_in_force(first), 0, first.activity_id, partial(self._replace, rows))
 
     def _book(
         self,
@@ -443,6 +444,12 @@ def _named(order: OrderTerms) -> tuple[Structure, StrategyName]:
     if order.structure is None or order.strategy is None:
         raise TypeError(f"{order.client_order_id}: only an order with a structure and a strategy is packed")
     return order.structure, order.strategy
+
+
+def _in_force(row: Activity) -> datetime:
+    """When a split or a new ticker begins: booked the next morning, it was there for the whole day before."""
+    late = row.at.astimezone(NEW_YORK).date() > row.booked_on
+    return datetime.combine(row.booked_on, _OPENS) if late else row.at
 
 
 def _place(one: tuple[Activity, Instrument]) -> tuple[str, object, Decimal]:
