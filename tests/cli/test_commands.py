@@ -88,7 +88,6 @@ def traded(ledger, monkeypatch) -> Traded:
     desk = Desk(ledger, ledger.acquire_lease(TRADER, "worker-1", NOON, timedelta(days=30)))
     filled = desk.trade(LONG_CALL, Effect.OPEN, 2, ["1.50"]).client_order_id
     doubtful = desk.intend(approved(LONG_CALL, slot="later")).order.client_order_id
-    desk.send(doubtful)
     desk.told(doubtful, OrderState.UNKNOWN)
     ledger.finish_run(RUN, "completed", "2 candidates, 1 order", NOON)
     return Traded(ledger, filled, doubtful)

@@ -211,7 +211,7 @@ def test_every_request_and_answer_is_in_the_chain_and_no_key_is(stage: Stage) ->
     text = "\n".join(entry.payload for entry in log)
     order = next(iter(stage.control.state()["sends"]))
 
-    assert any(e.kind == "request" and order in e.payload for e in log)
+    assert any(e.kind == "intent" and order in e.payload for e in log)
     assert any(e.kind == "exchange" and "POST /v2/orders" in e.payload and order in e.payload for e in log)
     assert "GET /v2/positions" in text
     assert not any(secret in text for secret in stage.settings.secrets())

@@ -107,7 +107,7 @@ def test_orders_are_bad_when_refused_or_unanswered_and_count_only_once_sent():
     def intent(state: OrderState) -> Any:
         return SimpleNamespace(state=state, order=SimpleNamespace(key=SimpleNamespace(strategy="dip")))
 
-    states = ["filled", "rejected", "unknown", "canceled", "intended", "abandoned"]
+    states = ["filled", "rejected", "unknown", "canceled", "abandoned"]
 
     assert halts._tallies([intent(OrderState(s)) for s in states]) == {"dip": Tally(sent=4, bad=2)}
 
