@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from tests.flows.stage import AAPL, ACCOUNT, CASH, DIP, DIP_BOT, ny, settings_for
@@ -78,13 +78,13 @@ class Desk:
     def another_run(self) -> Sender:
         return replace(seat(self.url, self.ledger, "run-2"), lease=self.sender.lease)
 
-    def sync(self) -> Synced:
+    def sync(self, since: datetime = START) -> Synced:
         """As the flows do: every order in doubt is looked up and nothing is sent."""
         return sync(
             self.sender.broker,
             self.ledger,
             account=ACCOUNT,
-            since=START,
+            since=since,
             at=self.control.now(),
             settle=lambda intent: resolve(intent, self.sender, resend=False),
         )

@@ -117,7 +117,7 @@ def test_an_order_that_is_not_ours_halts_entries_leaves_exits_free_and_is_told_o
     entry = stage.decide()
     stage.at(shift(DIP, 2), "15:46").manage()
 
-    assert [state.is_failed() for state in reconciled] == [True, True]
+    assert [state.is_completed() for state in reconciled] == [True, True]
     assert (entry.name, "not sent by us" in entry.message) == ("Skipped", True)
     assert [halt.kind for halt in stage.ledger.halts("*")] == ["reduce_only"]
     assert len(stage.ledger.closed_trades(ACCOUNT)) == 1

@@ -272,9 +272,14 @@ class Ledger:
             return orders.intent(session, client_order_id)
 
     def open_intents(self, account: AccountId) -> tuple[Intent, ...]:
-        """Intents not yet sent, working, or perhaps working; oldest first."""
+        """Intents that work, or may be working; oldest first."""
         with self._store.read() as session:
             return orders.open_intents(session, account)
+
+    def working(self, account: AccountId) -> frozenset[ClientOrderId]:
+        """Orders that the broker was last known to have open, ours or not."""
+        with self._store.read() as session:
+            return orders.working(session, account)
 
     def open_orders(self, account: AccountId) -> tuple[OpenOrder, ...]:
         """What open intents still have to fill, as limits and duplicates count them."""

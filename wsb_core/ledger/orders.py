@@ -44,6 +44,7 @@ from .tables import IntentRow, OrderEventRow, OrderLegRow, OrderRow
 
 _AVERAGE = Decimal("1e-8")
 MAY_WORK = tuple(state.value for state in OrderState if state.may_work)
+AT_THE_BROKER = tuple(name for name in MAY_WORK if name not in (OrderState.SENDING, OrderState.UNKNOWN))
 SENT_LONG_AGO = timedelta(seconds=60)
 """Longer than any one request can take: a sender that has not answered by then is gone."""
 # Asked on the way of every order, so made once.
@@ -494,6 +495,13 @@ def find_intent(session: Session, client_order_id: ClientOrderId) -> Intent | No
 
 def open_intents(session: Session, account: AccountId) -> tuple[Intent, ...]:
     return _intents(session, [IntentRow.account == account, OrderRow.state.in_(MAY_WORK)])
+
+
+def working(session: Session, account: AccountId) -> frozenset[ClientOrderId]:
+    found = session.scalars(
+        select(OrderRow.client_order_id).where(OrderRow.account == account, OrderRow.state.in_(AT_THE_BROKER))
+    )
+    return frozenset(map(ClientOrderId, found))
 
 
 def intents(session: Session, day: date | None, strategy: StrategyName | None) -> tuple[Intent, ...]:

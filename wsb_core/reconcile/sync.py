@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -30,6 +30,10 @@ class Books(Protocol):
     def open_intents(self, account: AccountId) -> tuple[Any, ...]: ...
 
     def open_orders(self, account: AccountId) -> tuple[OpenOrder, ...]: ...
+
+    def working(self, account: AccountId) -> frozenset[ClientOrderId]:
+        """Orders that the broker was last known to have open, ours or not."""
+        ...
 
     def known_states(
         self, account: AccountId, ids: Sequence[ClientOrderId]
@@ -102,7 +106,8 @@ def sync(
         if settled.state in (OrderState.SENDING, OrderState.UNKNOWN):
             in_doubt.append(str(intent.order.client_order_id))
     there = broker.orders_since(since - OVERLAP)
-    ours = books.known_states(account, [order.client_order_id for order in there])
+    named = [order.client_order_id for order in there]
+    ours = books.known_states(account, named)
     adopted = unknown_orders(ours, there)
     for order in there:
         state, strange = ours.get(order.client_order_id, (None, True))
@@ -114,11 +119,23 @@ def sync(
         elif state is OrderState.ABANDONED:
             # Given up because the broker had denied it; its late arrival is the better evidence.
             settle(books.intent(order.client_order_id))
+    _refresh_old_strangers(broker, books, account, named, at)
     fills = books.record_fills(account, broker.fills(since - OVERLAP), at)
     rows = broker.activities((since - OVERLAP).date())
     activities = books.record_activities(account, rows, at)
     unknown = tuple(row for row in rows if row.kind is ActivityKind.OTHER)
     return Synced(fills, activities, adopted, tuple(in_doubt), unknown, tuple(filter(_early, rows)))
+
+
+def _refresh_old_strangers(
+    broker: Broker, books: Books, account: AccountId, seen: Collection[ClientOrderId], at: datetime
+) -> None:
+    """Adopted orders that rest for longer than the look back: each is asked for by its id."""
+    resting = sorted(books.working(account).difference(seen))
+    for name, (_, strange) in books.known_states(account, resting).items():
+        found = broker.order_by_client_id(name) if strange else None
+        if found is not None:
+            books.adopt_order(found, account=account, at=at)
 
 
 def _early(row: Activity) -> bool:
@@ -149,11 +166,7 @@ def views(broker: Broker, books: Books, account: AccountId) -> tuple[View, View]
 
     Raises: Transient or Terminal when the broker could not be read whole.
     """
-    mine = frozenset(
-        intent.order.client_order_id
-        for intent in books.open_intents(account)
-        if intent.state.may_work and intent.state not in (OrderState.SENDING, OrderState.UNKNOWN)
-    )
+    mine = books.working(account)
     theirs = frozenset(order.client_order_id for order in broker.open_orders())
     own, state = books.balance(account), broker.account()
     power = state.options_buying_power
