@@ -159,3 +159,25 @@ def test_an_entry_follows_the_market_up_to_what_risk_approved_and_no_further(bid
     order = approved(limit="-4.10").order
 
     assert next_limit(order, a_market(a_quote(bid=bid, ask=ask)), 3) == limit
+
+
+@given(
+    bid=st.integers(5, 900),
+    width=st.integers(1, 60),
+    step=st.integers(0, 3),
+    root=st.sampled_from(["AAPL", "ODD"]),
+)
+@settings(max_examples=200, deadline=None)
+def test_an_entry_at_the_quote_it_was_approved_on_always_has_a_price(bid, width, step, root) -> None:
+    from tests.execution.test_working import approved
+
+    contract = a_call(underlying=root)
+    quote = a_quote(contract, bid=f"{bid / 100:.2f}", ask=f"{(bid + width) / 100:.2f}")
+    market = a_market(quote, underlying=root)
+    priced = ticket(a_proposal(contract), market)
+    assert not isinstance(priced, Refusal)
+
+    limit = next_limit(approved(str(priced.limit), contract=contract).order, market, step)
+
+    assert limit is not None
+    assert priced.limit <= limit

@@ -118,4 +118,5 @@ def next_limit(order: Order, market: Market, step: int) -> Price | None:
     limit = limit_at(package, walk, min(step, walk.steps - 1), may_cross=order.may_cross)
     if order.effect is Effect.CLOSE:
         return limit
-    return Price(max(limit, order.limit)) if package.mid >= order.limit else None
+    first = limit_at(package, walk, 0, may_cross=order.may_cross)
+    return Price(max(limit, order.limit)) if first >= order.limit else None
