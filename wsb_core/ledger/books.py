@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import Text, bindparam, select, type_coerce
+from sqlalchemy import Row, Text, bindparam, select, type_coerce
 from sqlalchemy.orm import Session
 
 from wsb_core.domain.activities import Activity, ActivityKind
@@ -42,7 +43,7 @@ from .tables import (
 from .types import exact, fitted
 
 _accounts = AccountRow.__table__
-_MODE = select(_accounts.c.mode).where(_accounts.c.account == bindparam("of"))
+_ACCOUNT = select(_accounts).where(_accounts.c.account == bindparam("of"))
 _BATCH = 10_000
 """Values in one IN list: SQLite takes 32,766 at most."""
 
@@ -63,19 +64,26 @@ def open_account(tx: Tx, account: AccountId, mode: str, opening_cash: Cash) -> b
 
 
 def account_mode(session: Session, account: AccountId) -> str | None:
-    return session.connection().scalar(_MODE, {"of": account})
+    row = _account(session, account)
+    return None if row is None else row.mode
 
 
 def opened_at(session: Session, account: AccountId) -> datetime | None:
-    row = session.get(AccountRow, account)
+    row = _account(session, account)
     return None if row is None else row.opened_at
 
 
-def require_account(session: Session, account: AccountId) -> AccountRow:
-    row = session.get(AccountRow, account)
+def require_account(session: Session, account: AccountId) -> Row[Any]:
+    """Its mode, opening cash and when it was opened; LedgerError when it is not in this ledger."""
+    row = _account(session, account)
     if row is None:
         raise LedgerError(f"account {account}: is not in this ledger: open_account first")
     return row
+
+
+def _account(session: Session, account: AccountId) -> Row[Any] | None:
+    # Asked by almost every call: as a plain statement it takes an eighth of the time.
+    return session.connection().execute(_ACCOUNT, {"of": account}).first()
 
 
 def record_fills(tx: Tx, account: AccountId, fills: Sequence[Fill]) -> int:

@@ -18,7 +18,7 @@ from wsb_core.domain.ids import AccountId, StrategyName
 from wsb_core.domain.orders import Effect
 from wsb_core.domain.quotes import require_aware
 
-from .books import account_mode, require_account
+from .books import require_account
 from .journal import require_strategy
 from .records import Halt, HardHalt, Lease, StoredLook
 from .store import Tx
@@ -206,10 +206,7 @@ def arm(tx: Tx, account: AccountId, until: datetime, by: str) -> None:
 
 def require_armed(tx: Tx, account: AccountId) -> None:
     """NotArmed unless the account is no live one, or its last arming has not run out."""
-    mode = account_mode(tx.session, account)
-    if mode is None:
-        require_account(tx.session, account)
-    if mode != LIVE:
+    if require_account(tx.session, account).mode != LIVE:
         return
     until = armed_until(tx.session, account)
     if until is None or until <= tx.at:
