@@ -570,6 +570,25 @@ def test_what_orders_told_filled_and_executions_did_not_is_named(desk: Desk):
     assert desk.ledger.unbooked(ACCOUNT) == ()
 
 
+def test_what_is_still_to_come_of_an_order_is_counted_leg_by_leg_and_to_the_cent(desk: Desk):
+    order = desk.intend(approved(VERTICAL, quantity=3)).order
+    first = executions(order, ["3.10", "1.05"], units=1)
+    later = executions(order, ["3.00", "1.00"], units=2)
+    desk.ledger.move_order(
+        order.client_order_id,
+        OrderState.FILLED,
+        at=desk.tick(),
+        evidence={},
+        average=Price(Decimal("-2.01666667")),
+    )
+    desk.ledger.record_fills(ACCOUNT, [*first, later[0]], desk.tick())
+
+    [told] = desk.ledger.unbooked(ACCOUNT)
+
+    assert told.moves == {call(105): -2}
+    assert abs(told.cash - 200) < Decimal("0.01")
+
+
 def test_a_condor_assigned_on_both_sides_in_turn_is_shown_as_the_legs_and_shares_that_are_left(desk: Desk):
     desk.trade(CONDOR, Effect.OPEN, 2, ["0.50", "1.50", "1.40", "0.40"])
     put_side = [

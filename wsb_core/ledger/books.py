@@ -25,7 +25,7 @@ from wsb_core.domain.positions import Holding
 
 from .codec import pack_instrument, read_instrument, read_structure, structure_of, unpack_legs
 from .held import symbol_of
-from .packages import OrderTerms, fill_cash
+from .packages import OrderTerms, fill_cash, order_of, owners
 from .positions import Derived, derive
 from .records import KnownOrder
 from .store import Tx
@@ -491,23 +491,33 @@ def known_states(
 
 
 def unbooked(session: Session, account: AccountId) -> tuple[Unbooked, ...]:
-    """What orders were told filled beyond the units that their executions make."""
+    """What orders were told filled beyond what their executions moved, leg by leg and in cash."""
     units = derived(session, account).units
     rows = session.scalars(
         select(OrderRow).where(
             OrderRow.account == account, OrderRow.filled > 0, OrderRow.structure_symbol.is_not(None)
         )
     )
-    found = []
-    for row in rows:
-        told = row.filled - units.get(ClientOrderId(row.client_order_id), 0)
-        if told <= 0:
-            continue
-        order = _known(row)
-        moves = {
-            leg.instrument: Decimal(told * leg.ratio * (1 if leg.action.is_buy else -1)) for leg in order.legs
-        }
-        size = 1 if order.structure is None else order.structure.multiplier
-        cash = Decimal(0) if order.average is None else order.average * size * told
-        found.append(Unbooked(order.client_order_id, moves, exact(cash)))
-    return tuple(found)
+    told = {row.client_order_id: row for row in rows}
+    told = {name: row for name, row in told.items() if row.filled > units.get(ClientOrderId(name), 0)}
+    if not told:
+        return ()
+    by_id, here = owners(_terms(session, account)), defaultdict[str, list[Fill]](list)
+    for fill in fills_of(session, account):
+        order = order_of(by_id, fill)
+        if order is not None and order.client_order_id in told:
+            here[order.client_order_id].append(fill)
+    return tuple(_unbooked(_known(row), here[name]) for name, row in told.items())
+
+
+def _unbooked(order: KnownOrder, fills: Sequence[Fill]) -> Unbooked:
+    size = 1 if order.structure is None else order.structure.multiplier
+    cash = Decimal(0) if order.average is None else order.average * size * order.filled
+    moves = {
+        leg.instrument: Decimal(order.filled * leg.ratio * (1 if leg.action.is_buy else -1))
+        for leg in order.legs
+    }
+    for fill in fills:
+        moves[fill.instrument] = moves.get(fill.instrument, Decimal(0)) - fill.quantity
+        cash -= fill_cash(fill)
+    return Unbooked(order.client_order_id, {i: by for i, by in moves.items() if by}, exact(cash))
